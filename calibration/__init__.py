@@ -1,0 +1,1 @@
+"""Calibration payload: knows nothing of Airflow or HTCondor."""

@@ -1,0 +1,1 @@
+"""Array mathematics: arrays in, arrays out; no files, no headers."""

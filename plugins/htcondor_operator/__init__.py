@@ -1,0 +1,1 @@
+"""Airflow and HTCondor: DAGMan workflows mirrored node by node."""

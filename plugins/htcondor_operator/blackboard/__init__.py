@@ -1,0 +1,1 @@
+"""Tables and set-based SQL: what OWL knows about every run, attempt and node."""

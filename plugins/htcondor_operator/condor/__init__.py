@@ -1,0 +1,1 @@
+"""The bridge to HTCondor: gateway, submission, control, starter hooks, private pool."""

@@ -1,0 +1,1 @@
+"""Pure logic about DAGMan: render, parse, graph, rescue plans, event folding."""

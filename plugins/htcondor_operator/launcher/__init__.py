@@ -1,0 +1,1 @@
+"""The `./owl` stack: install, start, watch and stop every service."""

@@ -1,0 +1,1 @@
+"""The daemon that folds HTCondor's event log into the blackboard."""
