@@ -96,6 +96,8 @@ owl_node = sa.Table(
     sa.Column("reason", sa.Text),
     # The attempt in which a node that is not run again was done.
     sa.Column("carried_from", sa.Integer),
+    # Still running in the predecessor and not touched by the clear: the gateway lets it finish.
+    sa.Column("spared", sa.Boolean, nullable=False, server_default="false"),
     sa.Column("cluster", sa.Integer),
     sa.Column("proc", sa.Integer),
     sa.Column("priority", sa.Integer),

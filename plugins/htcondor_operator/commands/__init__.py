@@ -1,0 +1,1 @@
+"""The `owl` command: one module per noun, each with a typer `app`."""

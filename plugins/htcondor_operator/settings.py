@@ -1,0 +1,69 @@
+"""Where everything is: read once from the environment, the same in every process.
+
+The launcher writes these variables into one file (``$OWL_HOME/environment``) and starts every
+service with them; a site that has its own services sets them itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Folders, addresses and limits.
+
+    Parameters
+    ----------
+    home
+        All state (``OWL_HOME``).
+    database_url
+        ``postgresql://`` URL of the blackboard, which is Airflow's metadata database
+        (``OWL_DATABASE_URL``).
+    templates
+        Folder with one sub-folder per workflow (``OWL_TEMPLATES``).
+    runs
+        One folder per run is made below it (``OWL_RUNS``). Never below ``/tmp``: DAGMan refuses.
+    incoming, work, archive, references
+        Folders of the payload (``OWL_INCOMING``, ``OWL_WORK``, ``OWL_ARCHIVE``,
+        ``OWL_REFERENCES``).
+    python
+        Interpreter that node jobs use (``OWL_PYTHON``).
+    """
+
+    home: Path
+    database_url: str
+    templates: Path
+    runs: Path
+    incoming: Path
+    work: Path
+    archive: Path
+    references: Path
+    python: str
+
+    @staticmethod
+    def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings; folders that are not named lie below ``OWL_HOME``."""
+        env = os.environ if environment is None else environment
+        home = Path(env.get("OWL_HOME", ".owl")).absolute()
+
+        def folder(variable: str, default: Path) -> Path:
+            return Path(env.get(variable, default)).absolute()
+
+        checkout = Path(__file__).resolve().parents[2]
+        data = home / "data"
+        return Settings(
+            home=home,
+            database_url=env.get("OWL_DATABASE_URL", ""),
+            templates=folder("OWL_TEMPLATES", checkout / "include" / "templates"),
+            runs=folder("OWL_RUNS", home / "runs"),
+            incoming=folder("OWL_INCOMING", data / "incoming"),
+            work=folder("OWL_WORK", data / "work"),
+            archive=folder("OWL_ARCHIVE", data / "archive"),
+            references=folder("OWL_REFERENCES", data / "references"),
+            python=env.get("OWL_PYTHON", sys.executable),
+        )
