@@ -26,6 +26,8 @@ owl_run = sa.Table(
     sa.Column("dag_id", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("launch_task_id", sa.Text, nullable=False, server_default="launch"),
+    # The launch task instance that the latest attempt answers (see owl_node.ti_id).
+    sa.Column("launch_ti_id", UUID(as_uuid=False)),
     sa.Column("workflow", sa.Text, nullable=False),
     sa.Column("dataset", sa.Text, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
@@ -43,6 +45,7 @@ owl_run = sa.Table(
     sa.UniqueConstraint("dag_id", "run_id", name="owl_run_dag_run"),
     sa.Index("owl_run_dataset", "dataset", "run_key"),
     sa.Index("owl_run_state", "state", "run_key"),
+    sa.Index("owl_run_launch", "launch_ti_id"),
 )
 
 owl_attempt = sa.Table(
@@ -130,6 +133,7 @@ owl_node = sa.Table(
     sa.ForeignKeyConstraint(["run_key", "attempt"], ["owl_attempt.run_key", "owl_attempt.attempt"]),
     sa.Index("owl_node_cluster", "cluster", "proc"),
     sa.Index("owl_node_updated", "updated_at"),
+    sa.Index("owl_node_ti", "ti_id"),
 )
 
 owl_event = sa.Table(
