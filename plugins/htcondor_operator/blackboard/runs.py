@@ -52,6 +52,7 @@ class NodeRow:
     ti_id: str | None
     carried_from: int | None
     spared: bool
+    retries: int
 
 
 def ensure_run(
@@ -87,28 +88,28 @@ def ensure_run(
     return int(cur.fetchone()[0])
 
 
-def load_runs(cur: Cursor, run_keys: Collection[int], *, lock: bool = False) -> dict[int, Run]:
-    """Load runs with their latest attempts; `lock` takes the row locks that planning needs.
+def lock_runs(cur: Cursor, run_keys: Collection[int]) -> dict[int, Run]:
+    """Lock and load runs with their latest attempts.
 
     The attempt's row is locked because the gateway moves it on under the same lock: whoever
     holds it decides whether a clear still folds into that attempt.
     """
     cur.execute(
-        f"""
+        """
         SELECT r.run_key, r.dag_id, r.run_id, r.workflow, r.dataset, r.launch_ti_id::text,
                r.latest_attempt, r.graph
         FROM owl_run r WHERE r.run_key = ANY(%(keys)s) ORDER BY r.run_key
-        {"FOR UPDATE" if lock else ""}
+        FOR UPDATE
         """,
         {"keys": list(run_keys)},
     )
     rows = cur.fetchall()
     cur.execute(
-        f"""
+        """
         SELECT a.run_key, a.state FROM owl_attempt a
         WHERE (a.run_key, a.attempt) IN
               (SELECT run_key, latest_attempt FROM owl_run WHERE run_key = ANY(%(keys)s))
-        ORDER BY a.run_key {"FOR UPDATE" if lock else ""}
+        ORDER BY a.run_key FOR UPDATE
         """,
         {"keys": list(run_keys)},
     )
@@ -127,16 +128,14 @@ def load_nodes(cur: Cursor, run_key: int, attempt: int) -> dict[str, NodeRow]:
     """Return the latest try of every node of an attempt."""
     cur.execute(
         """
-        SELECT DISTINCT ON (node) node, task_id, state, ti_id::text, carried_from, spared
+        SELECT DISTINCT ON (node) node, task_id, state, ti_id::text, carried_from, spared,
+               retries
         FROM owl_node WHERE run_key = %(run)s AND attempt = %(attempt)s
         ORDER BY node, try DESC
         """,
         {"run": run_key, "attempt": attempt},
     )
-    return {
-        node: NodeRow(node, task, NodeState(state), ti, carried, spared)
-        for node, task, state, ti, carried, spared in cur.fetchall()
-    }
+    return {row[0]: NodeRow(row[0], row[1], NodeState(row[2]), *row[3:]) for row in cur.fetchall()}
 
 
 def request_attempt(
@@ -239,6 +238,7 @@ class PlannedNode:
     carried_from: int | None
     spared: bool
     ti_id: str | None
+    retries: int = 0
     reason: str | None = None
     source: Source = Source.PLAN
 
@@ -258,7 +258,7 @@ def write_plan(cur: Cursor, run_key: int, attempt: int, nodes: Collection[Planne
         cur,
         """
         INSERT INTO owl_node (run_key, attempt, node, try, task_id, ti_id, state, carried_from,
-                              spared, source, reason)
+                              spared, retries, source, reason)
         VALUES %s
         """,
         [
@@ -272,6 +272,7 @@ def write_plan(cur: Cursor, run_key: int, attempt: int, nodes: Collection[Planne
                 NodeState.UNREADY if node.carried_from is None else NodeState.DONE,
                 node.carried_from,
                 node.spared,
+                node.retries,
                 node.source,
                 node.reason,
             )

@@ -104,6 +104,8 @@ owl_node = sa.Table(
     sa.Column("cluster", sa.Integer),
     sa.Column("proc", sa.Integer),
     sa.Column("priority", sa.Integer),
+    # DAGMan's RETRY of the node: a failed try is not the node's end before this many.
+    sa.Column("retries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("owner", sa.Text),
     sa.Column("host", sa.Text),
     sa.Column("slot", sa.Text),
@@ -134,6 +136,9 @@ owl_node = sa.Table(
     sa.Index("owl_node_cluster", "cluster", "proc"),
     sa.Index("owl_node_updated", "updated_at"),
     sa.Index("owl_node_ti", "ti_id"),
+    sa.Index(
+        "owl_node_unbound", "run_key", postgresql_where=sa.text("ti_id IS NULL AND NOT spared")
+    ),
 )
 
 owl_event = sa.Table(
