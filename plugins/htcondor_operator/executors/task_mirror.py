@@ -187,7 +187,8 @@ def true_times_of_failures(cur: Cursor, executor: str, since: Any) -> int:
         FROM owl_node n
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state IN ('failed', 'removed') AND ti.state = 'failed'
-          AND ti.executor = %(executor)s AND n.ended_at IS NOT NULL AND ti.end_date IS DISTINCT FROM n.ended_at
+          AND ti.executor = %(executor)s AND n.ended_at IS NOT NULL
+          AND ti.end_date IS DISTINCT FROM n.ended_at
         """,
         {"executor": executor, "since": since},
     )
