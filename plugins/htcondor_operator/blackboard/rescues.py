@@ -10,7 +10,7 @@ from htcondor_operator.dagman.attempt_plan import Action, AttemptPlan, decide
 from htcondor_operator.vocabulary import Source
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 def planned_clears(cur: Cursor, run: runs.Run) -> set[str]:

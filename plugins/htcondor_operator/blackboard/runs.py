@@ -21,7 +21,7 @@ from htcondor_operator.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 UNCLAIMED_STATES = (AttemptState.WANTED, AttemptState.CLEARING)
 """While an attempt is in one of these, a further clear can still be folded into it."""

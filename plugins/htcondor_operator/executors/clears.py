@@ -16,7 +16,7 @@ from htcondor_operator.executors import task_mirror
 from htcondor_operator.vocabulary import AttemptKind, NodeState, Source
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from htcondor_operator.executors import clears, launches, task_mirror
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecuteTask
     from airflow.models.taskinstance import TaskInstance
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
     from sqlalchemy.orm import Session
 
 LOCK = 7305_2026

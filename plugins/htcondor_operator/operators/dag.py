@@ -25,7 +25,7 @@ from htcondor_operator.vocabulary import (
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 LIVE_STATES = frozenset({AttemptState.LIVE, AttemptState.DONE, AttemptState.FAILED})
 

@@ -17,7 +17,7 @@ from htcondor_operator.vocabulary import AttemptState, NodeState
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 class HTCondorNodeOperator(BaseOperator):
@@ -71,7 +71,7 @@ class HTCondorNodeOperator(BaseOperator):
         row = cur.fetchone()
         if row is None:
             raise AirflowFailException(
-                f"node {self.node}: no workflow was launched for run {run_id}; clear the launch task"
+                f"node {self.node}: nothing was launched for run {run_id}; clear the launch task"
             )
         return int(row[0])
 
