@@ -235,7 +235,7 @@ def _reason(error: Exception) -> str:
         )
     if isinstance(error, jinja2.TemplateNotFound):
         return (
-            f"there is no template {error.message!r}. Name it relative to the folder of all "
+            f"there is no template {error.name!r}. Name it relative to the folder of all "
             "workflows, as in '_shared/calibration.j2'."
         )
     if isinstance(error, jinja2.exceptions.SecurityError):

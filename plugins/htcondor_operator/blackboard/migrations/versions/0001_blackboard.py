@@ -229,9 +229,9 @@ def upgrade() -> None:
         ),
         sa.Column(
             "launch_ti_id",
-            postgresql.UUID(as_uuid=False),
+            sa.UUID(as_uuid=False),
             nullable=True,
-            comment="Launch task instance that the latest attempt answers.",
+            comment="Instance of that task that was answered last.",
         ),
         sa.Column(
             "workflow",
@@ -559,7 +559,7 @@ def upgrade() -> None:
             sa.Integer(),
             server_default="0",
             nullable=False,
-            comment="DAGMan's RETRY of the node: how many further tries a failure leaves.",
+            comment="How often DAGMan itself tries again when it fails (RETRY).",
         ),
         sa.Column("owner", sa.Text(), nullable=True, comment="User whose job it is."),
         sa.Column("host", sa.Text(), nullable=True, comment="Machine that ran the job last."),
