@@ -16,7 +16,7 @@ from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 USAGE = """\
 owl demo                    set up, start, run the main job on real frames
-owl up | down [--purge]     start or stop everything; remove everything
+owl up | down | restart     start, stop everything (down --purge: remove everything)
 owl status [--json]         every daemon, the mirror's lag, every dataset
 owl logs NAME [-f]          the log of a service
 owl test [fast|all]         style, types and tests
@@ -47,6 +47,13 @@ def _down(home: Home, arguments: argparse.Namespace) -> int:
         purge(home)
         say(f"removed everything in {home.root}")
     return 0
+
+
+def _restart(home: Home, arguments: argparse.Namespace) -> int:
+    from htcondor_operator.launcher.stack import down
+
+    down(home, say)
+    return _up(home, arguments)
 
 
 def _status(home: Home, arguments: argparse.Namespace) -> int:
@@ -93,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("owl", usage=USAGE)
     nouns = parser.add_subparsers(dest="noun", required=True)
     nouns.add_parser("up").set_defaults(act=_up)
+    nouns.add_parser("restart").set_defaults(act=_restart)
     down = nouns.add_parser("down")
     down.add_argument("--purge", action="store_true", help="remove everything that OWL made")
     down.set_defaults(act=_down)
@@ -146,7 +154,7 @@ def main(argv: list[str]) -> int:
 
 
 _CLI = "from htcondor_operator.cli import main; main()"
-_NOUNS = frozenset({"up", "down", "status", "logs", "test", "demo"})
+_NOUNS = frozenset({"up", "down", "restart", "status", "logs", "test", "demo"})
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

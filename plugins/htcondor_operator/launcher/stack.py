@@ -65,11 +65,15 @@ def up(home: Home, say: Say, timeout: float = UP_TIMEOUT) -> Stack:
         Naming the services that are not healthy and their logs' last lines.
     """
     home.make()
-    if not supervisor_pid(home):
+    pid = supervisor_pid(home)
+    if pid:
+        stack = environment.describe(home, keep_ports=True)
+        if any(word.state.is_bad for word in last_words(home).values()):
+            os.kill(pid, signal.SIGHUP)
+            time.sleep(1)
+    else:
         stack = _prepare(home, say)
         _start_supervisor(home)
-    else:
-        stack = environment.describe(home, keep_ports=True)
     wait_healthy(home, say, timeout)
     return stack
 

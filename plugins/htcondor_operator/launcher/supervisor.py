@@ -1,8 +1,8 @@
 """A small process that starts, watches, restarts and stops all services of one home.
 
 It runs in a session of its own (``python -m htcondor_operator.launcher.supervisor``), writes what
-it knows to ``run/supervisor.json`` after every change, and stops everything on SIGTERM. Processes
-are known by pid *and* start time, so that a pid that was used again is never touched.
+it knows to ``run/supervisor.json`` after every change, stops everything on SIGTERM and tries failed services
+again on SIGHUP. Processes are known by pid *and* start time, so that a pid that was used again is never touched.
 """
 
 from __future__ import annotations
@@ -88,9 +88,20 @@ class Watch:
         self._ask_at = 0.0
         self._start_at = 0.0
         self._futile = 0
-        missing = [m for m in service.modules if not _module_exists(m)]
+        self._look_for_modules()
+
+    def _look_for_modules(self) -> None:
+        missing = [m for m in self.service.modules if not _module_exists(m)]
         if missing:
             self._tell(ServiceState.MISSING, f"there is no module {', '.join(missing)}")
+
+    def try_again(self) -> None:
+        """Forget that the service failed: somebody may have corrected the reason."""
+        if self._process is None and self.word.state is not ServiceState.DONE:
+            self._futile = 0
+            self._start_at = 0.0
+            self._tell(ServiceState.WAITING, "")
+            self._look_for_modules()
 
     def step(self, ready: bool, askers: ThreadPoolExecutor) -> None:
         """Look at the process and its answers; do what is due."""
@@ -219,6 +230,7 @@ class Supervisor:
             Watch(service, home.logs / f"{service.name}.log", env) for service in services(stack)
         ]
         self._stopping = False
+        self._trying_again = False
         self._last = ""
         self._started_at = time.time()
 
@@ -226,6 +238,7 @@ class Supervisor:
         """Watch until SIGTERM, then stop everything in reverse order."""
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_hangup)
         stop_orphans(self.home, [w.service for w in self.watches])
         with ThreadPoolExecutor(len(self.watches)) as askers:
             while not self._stopping:
@@ -235,6 +248,11 @@ class Supervisor:
 
     def step(self, askers: ThreadPoolExecutor) -> None:
         """Give every service its turn."""
+        if self._trying_again:
+            self._trying_again = False
+            importlib.invalidate_caches()
+            for watch in self.watches:
+                watch.try_again()
         good = {w.service.name for w in self.watches if w.word.state.is_good}
         for watch in self.watches:
             watch.step(good.issuperset(watch.service.after), askers)
@@ -268,6 +286,9 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
+
+    def _on_hangup(self, _number: int, _frame: FrameType | None) -> None:
+        self._trying_again = True
 
 
 def layers(known: list[Service]) -> list[list[Service]]:
