@@ -240,10 +240,12 @@ class Supervisor:
             signal.signal(name, self._on_signal)
         signal.signal(signal.SIGHUP, self._on_hangup)
         stop_orphans(self.home, [w.service for w in self.watches])
-        with ThreadPoolExecutor(len(self.watches)) as askers:
-            while not self._stopping:
-                self.step(askers)
-                time.sleep(TICK)
+        askers = ThreadPoolExecutor(len(self.watches))
+        while not self._stopping:
+            self.step(askers)
+            time.sleep(TICK)
+        # Nobody waits for answers of services that are about to stop.
+        askers.shutdown(wait=False, cancel_futures=True)
         self.stop()
 
     def step(self, askers: ThreadPoolExecutor) -> None:
