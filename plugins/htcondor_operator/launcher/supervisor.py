@@ -1,8 +1,9 @@
 """A small process that starts, watches, restarts and stops all services of one home.
 
-It runs in a session of its own (``python -m htcondor_operator.launcher.supervisor``), writes what
-it knows to ``run/supervisor.json`` after every change, stops everything on SIGTERM and tries failed services
-again on SIGHUP. Processes are known by pid *and* start time, so that a pid that was used again is never touched.
+It runs in a session of its own (``python -m htcondor_operator.launcher.supervisor``) and writes
+what it knows to ``run/supervisor.json`` after every change. SIGTERM stops everything, SIGHUP tries
+failed services again. Processes are known by pid *and* start time, so that a pid that was used
+again is never touched.
 """
 
 from __future__ import annotations
