@@ -233,8 +233,9 @@ owl_product = sa.Table(
     sa.Index("owl_product_dataset", "dataset"),
 )
 
+# A test sees to it that no words are missing.
 for _table in metadata.tables.values():
-    _words = COMMENTS[_table.name]
-    _table.comment = _words[""]
+    _words = COMMENTS.get(_table.name, {})
+    _table.comment = _words.get("")
     for _column in _table.columns:
-        _column.comment = _words[_column.name]
+        _column.comment = _words.get(_column.name)

@@ -59,7 +59,7 @@ class HTCondorExecutor(BaseExecutor):
     @property
     def slots_available(self) -> int:
         """Return how many tasks may be queued in one scheduler loop."""
-        return self.parallelism
+        return int(self.parallelism)
 
     def queue_workload(self, workload: ExecuteTask, session: Session) -> None:
         """Take notice of nothing: :meth:`sync` finds queued task instances in the database."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.blackboard.rows import named_rows
 from htcondor_operator.exit_codes import describe_exit
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ERROR_SENTENCES, ErrorKind, NodeState
@@ -54,8 +55,7 @@ def _query(sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     with closing(connect(settings, application="log", autocommit=True)) as connection:
         cur = connection.cursor()
         cur.execute(sql, values)
-        names = [column.name for column in cur.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cur.fetchall()]
+        return named_rows(cur)
 
 
 def node_log(row: Mapping[str, Any]) -> tuple[list[str], list[str]]:

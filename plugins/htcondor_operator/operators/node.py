@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from htcondor_operator.blackboard import rescues, runs
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.blackboard.rows import named_rows
 from htcondor_operator.dagman.attempt_plan import Action
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import AttemptState, NodeState
@@ -110,8 +111,7 @@ class HTCondorNodeOperator(BaseOperator):
             """,
             {"node": self.node, "run": run_key},
         )
-        names = [column.name for column in cur.description or ()]
-        return dict(zip(names, cur.fetchone(), strict=True))
+        return named_rows(cur)[0]
 
     def _has_ended(self, row: dict[str, Any]) -> bool:
         over = AttemptState(row["attempt_state"]).is_final

@@ -228,6 +228,12 @@ def upgrade() -> None:
             comment="Task that requests the run.",
         ),
         sa.Column(
+            "launch_ti_id",
+            sa.UUID(as_uuid=False),
+            nullable=True,
+            comment="Instance of that task that was answered last.",
+        ),
+        sa.Column(
             "workflow",
             sa.Text(),
             nullable=False,
@@ -314,6 +320,7 @@ def upgrade() -> None:
         comment="One dataset's way through one workflow: one Airflow DAG run.",
     )
     op.create_index("owl_run_dataset", "owl_run", ["dataset", "run_key"], unique=False)
+    op.create_index("owl_run_launch", "owl_run", ["launch_ti_id"], unique=False)
     op.create_index("owl_run_state", "owl_run", ["state", "run_key"], unique=False)
     op.create_table(
         "owl_attempt",
@@ -547,6 +554,13 @@ def upgrade() -> None:
         sa.Column(
             "priority", sa.Integer(), nullable=True, comment="Priority of the job (JobPrio)."
         ),
+        sa.Column(
+            "retries",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="How often DAGMan itself tries again when it fails (RETRY).",
+        ),
         sa.Column("owner", sa.Text(), nullable=True, comment="User whose job it is."),
         sa.Column("host", sa.Text(), nullable=True, comment="Machine that ran the job last."),
         sa.Column("slot", sa.Text(), nullable=True, comment="Slot that ran the job last."),
@@ -647,12 +661,26 @@ def upgrade() -> None:
         comment="One try of a node in an attempt.",
     )
     op.create_index("owl_node_cluster", "owl_node", ["cluster", "proc"], unique=False)
+    op.create_index("owl_node_ti", "owl_node", ["ti_id"], unique=False)
+    op.create_index(
+        "owl_node_unbound",
+        "owl_node",
+        ["run_key"],
+        unique=False,
+        postgresql_where=sa.text("ti_id IS NULL AND NOT spared"),
+    )
     op.create_index("owl_node_updated", "owl_node", ["updated_at"], unique=False)
 
 
 def downgrade() -> None:
     """Drop all tables."""
     op.drop_index("owl_node_updated", table_name="owl_node")
+    op.drop_index(
+        "owl_node_unbound",
+        table_name="owl_node",
+        postgresql_where=sa.text("ti_id IS NULL AND NOT spared"),
+    )
+    op.drop_index("owl_node_ti", table_name="owl_node")
     op.drop_index("owl_node_cluster", table_name="owl_node")
     op.drop_table("owl_node")
     op.drop_index(
@@ -667,6 +695,7 @@ def downgrade() -> None:
     op.drop_index("owl_attempt_cluster", table_name="owl_attempt")
     op.drop_table("owl_attempt")
     op.drop_index("owl_run_state", table_name="owl_run")
+    op.drop_index("owl_run_launch", table_name="owl_run")
     op.drop_index("owl_run_dataset", table_name="owl_run")
     op.drop_table("owl_run")
     op.drop_index("owl_product_dataset", table_name="owl_product")
