@@ -1,0 +1,150 @@
+"""Submission of a DAG that can be repeated: what is in the queue already is attached, not doubled.
+
+The job ad of every DAGMan carries ``OwlRun`` and ``OwlAttempt``. Whoever does not know whether a
+submission went through asks the schedd for them: first the queue, then the history.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from htcondor_operator.condor.run_folder import disk_errors
+from htcondor_operator.vocabulary import AttemptKind, ErrorKind, OwlError
+
+Key = tuple[int, int]
+"""A run's key and the number of its attempt."""
+
+ATTRIBUTES = ("ClusterId", "OwlRun", "OwlAttempt", "JobStatus")
+
+
+class Schedd(Protocol):
+    """The calls of :class:`~htcondor_operator.condor.bindings.Bindings` that are used here."""
+
+    def submit_dag(
+        self, dag_file: Path, options: Mapping[str, Any], commands: Mapping[str, str]
+    ) -> int: ...
+
+    def query(
+        self, constraint: str, projection: Iterable[str], limit: int = -1
+    ) -> list[dict[str, Any]]: ...
+
+    def history(
+        self,
+        constraint: str,
+        projection: Iterable[str],
+        match: int = -1,
+        since: str | None = None,
+    ) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Submission:
+    """All that a submission of one attempt needs."""
+
+    run_key: int
+    attempt: int
+    kind: AttemptKind
+    dataset: str
+    priority: int
+    dag_file: Path
+    resumes: bool = False
+    """Whether a rescue file was written that DAGMan must read."""
+
+    @property
+    def key(self) -> Key:
+        """Run and attempt."""
+        return self.run_key, self.attempt
+
+
+def options(submission: Submission) -> dict[str, str | int | bool]:
+    """Return the options of ``Submit.from_dag``.
+
+    ``Force`` renames every rescue file to ``.old``: right for a fresh start, never for a rescue.
+    """
+    common: dict[str, str | int | bool] = {
+        "BatchName": submission.dataset,
+        "Priority": submission.priority,
+        "SuppressNotification": True,
+    }
+    if submission.resumes:
+        return {**common, "AutoRescue": 1, "UpdateSubmit": True}
+    return {**common, "Force": True}
+
+
+def commands(submission: Submission) -> dict[str, str]:
+    """Return the submit commands that are added to DAGMan's own job."""
+    return {
+        "initialdir": str(submission.dag_file.parent),
+        "My.OwlRun": str(submission.run_key),
+        "My.OwlAttempt": str(submission.attempt),
+        "My.OwlDataset": f'"{submission.dataset}"',
+        # Since 25.10 a scheduler-universe job that exits non-zero waits 300 s for its restart.
+        "My.DisableCoolDown": "True",
+    }
+
+
+def constraint(keys: Collection[Key]) -> str:
+    """Return a constraint for the DAGMan jobs of these attempts."""
+    pairs = " || ".join(f"(OwlRun == {run} && OwlAttempt == {number})" for run, number in keys)
+    return f"JobUniverse == 7 && ({pairs})"
+
+
+def _clusters(ads: Iterable[Mapping[str, Any]]) -> dict[Key, int]:
+    found: dict[Key, int] = {}
+    for ad in ads:
+        key = int(ad["OwlRun"]), int(ad["OwlAttempt"])
+        # Should there ever be two, every reader must agree on one: the first.
+        found[key] = min(int(ad["ClusterId"]), found.get(key, int(ad["ClusterId"])))
+    return found
+
+
+def find_submitted(schedd: Schedd, keys: Collection[Key], since: float | None) -> dict[Key, int]:
+    """Return the clusters of those attempts that the schedd has, or had since `since`.
+
+    Parameters
+    ----------
+    schedd
+        Whom to ask.
+    keys
+        The attempts in question.
+    since
+        Earliest time (epoch) at which one of them can have ended; None when none of them can have
+        been submitted before, which spares the history.
+    """
+    if not keys:
+        return {}
+    found = _clusters(schedd.query(constraint(keys), ATTRIBUTES))
+    missing = [key for key in keys if key not in found]
+    if missing and since is not None:
+        stop = f"EnteredCurrentStatus < {int(since)}"
+        ads = schedd.history(constraint(missing), ATTRIBUTES, -1, stop)
+        found = {**_clusters(ads), **found}
+    return found
+
+
+def prepare_folder(submission: Submission) -> None:
+    """Remove what an earlier DAGMan left that would lead this one astray.
+
+    A halt file would keep it from starting anything. The caller has made sure that no DAGMan of
+    this file is alive.
+    """
+    with disk_errors(submission.dag_file.parent):
+        submission.dag_file.with_name(f"{submission.dag_file.name}.halt").unlink(missing_ok=True)
+
+
+def refused(submission: Submission, words: str) -> OwlError:
+    """Return HTCondor's refusal as an error for the operator."""
+    return OwlError(
+        ErrorKind.SUBMIT_REFUSED,
+        f"HTCondor refused {submission.dag_file}: {words.strip()} "
+        "Correct the cause, then clear the launch task.",
+    )
+
+
+def history_horizon(claimed_before: float | None) -> float | None:
+    """Return how far back the history is of interest, allowing for clocks that differ."""
+    return None if claimed_before is None else min(claimed_before, time.time()) - 300.0
