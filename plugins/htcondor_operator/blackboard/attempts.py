@@ -34,6 +34,7 @@ class OpenAttempt:
     predecessor: int | None = None
     """The latest earlier attempt that got to a cluster."""
     earlier_clusters: tuple[int, ...] = ()
+    rescue_file: str | None = None
 
     @property
     def key(self) -> Key:
@@ -63,14 +64,16 @@ WITH open AS (
      SET claimed_by = %(claimed_by)s, claimed_at = now(), schedd = %(schedd)s
     FROM open
    WHERE a.run_key = open.run_key AND a.attempt = open.attempt
-  RETURNING a.run_key, a.attempt, a.kind, a.state, a.requested_at, a.requested_by
+  RETURNING a.run_key, a.attempt, a.kind, a.state, a.requested_at, a.requested_by,
+            a.rescue_file
 )
 SELECT c.run_key, c.attempt, c.kind, c.state, extract(epoch FROM c.requested_at)::float8,
        c.requested_by, r.dataset, r.workflow, r.priority, r.params, r.run_dir, r.dag_file,
        (SELECT max(b.attempt) FROM owl_attempt b
          WHERE b.run_key = c.run_key AND b.attempt < c.attempt AND b.cluster IS NOT NULL),
        (SELECT array_agg(b.cluster) FROM owl_attempt b
-         WHERE b.run_key = c.run_key AND b.attempt < c.attempt AND b.cluster IS NOT NULL)
+         WHERE b.run_key = c.run_key AND b.attempt < c.attempt AND b.cluster IS NOT NULL),
+       c.rescue_file
   FROM claimed c JOIN owl_run r ON r.run_key = c.run_key
  ORDER BY c.requested_at, c.run_key
 """
@@ -106,6 +109,7 @@ def claim(
             dag_file=row[11],
             predecessor=row[12],
             earlier_clusters=tuple(sorted(row[13] or ())),
+            rescue_file=row[14],
         )
         for row in cursor.fetchall()
     ]
@@ -260,4 +264,18 @@ def note(cursor: Cursor, keys: Collection[Key], error: OwlError) -> None:
         """,
         [(*key, error.kind.value, error.message) for key in keys],
         template="(%s::bigint, %s::int, %s, %s)",
+    )
+
+
+def note_all(cursor: Cursor, schedd: str, error: OwlError) -> None:
+    """Write the same note to every attempt that the gateway of `schedd` has to bring to life."""
+    cursor.execute(
+        """
+        UPDATE owl_attempt SET error_kind = %(kind)s, error_message = %(message)s,
+               updated_at = now()
+         WHERE state IN ('wanted', 'clearing', 'submitting')
+           AND (schedd IS NULL OR schedd = %(schedd)s)
+           AND error_message IS DISTINCT FROM %(message)s
+        """,
+        {"kind": error.kind.value, "message": error.message, "schedd": schedd},
     )
