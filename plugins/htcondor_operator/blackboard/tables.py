@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from htcondor_operator.blackboard.comments import COMMENTS
+
 metadata = sa.MetaData()
 
 _now = sa.text("now()")
@@ -221,3 +223,9 @@ owl_product = sa.Table(
     _time("archived_at", nullable=False, server_default=_now),
     sa.Index("owl_product_dataset", "dataset"),
 )
+
+for _table in metadata.tables.values():
+    _words = COMMENTS[_table.name]
+    _table.comment = _words[""]
+    for _column in _table.columns:
+        _column.comment = _words[_column.name]
