@@ -33,7 +33,7 @@ def _die_with(parent: int) -> None:
         raise SystemExit(0)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     """Return a ClassAd value as something JSON can carry."""
     if value is None or isinstance(value, (str, bool, float)):
         return value
@@ -59,7 +59,7 @@ class _Calls:
         # from_dag looks for condor_dagman on PATH and nowhere else.
         os.environ["PATH"] = f"{htcondor2.param['BIN']}{os.pathsep}{os.environ.get('PATH', '')}"
 
-    def _schedd(self) -> Any:  # noqa: ANN401
+    def _schedd(self) -> Any:
         if self._ad is None:
             self._ad = self._htcondor.Collector().locate(self._htcondor.DaemonType.Schedd)
         return self._htcondor.Schedd(self._ad)

@@ -150,9 +150,7 @@ class Rescuer:
         except BindingsError as error:
             log.warning("run %s attempt %s: %s: %s", *attempt.key, act.value, error)
 
-    def _halt(
-        self, attempt: OpenAttempt, ads: Sequence[dict[str, Any]], reason: str
-    ) -> None:
+    def _halt(self, attempt: OpenAttempt, ads: Sequence[dict[str, Any]], reason: str) -> None:
         """Keep DAGMan from starting nodes.
 
         By its command port, which works at once, and by the halt file, which also holds when

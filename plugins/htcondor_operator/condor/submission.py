@@ -10,8 +10,9 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from htcondor_operator.condor.bindings import Bindings
 from htcondor_operator.condor.run_folder import disk_errors
 from htcondor_operator.vocabulary import AttemptKind, ErrorKind, OwlError
 
@@ -19,26 +20,6 @@ Key = tuple[int, int]
 """A run's key and the number of its attempt."""
 
 ATTRIBUTES = ("ClusterId", "OwlRun", "OwlAttempt", "JobStatus")
-
-
-class Schedd(Protocol):
-    """The calls of :class:`~htcondor_operator.condor.bindings.Bindings` that are used here."""
-
-    def submit_dag(
-        self, dag_file: Path, options: Mapping[str, Any], commands: Mapping[str, str]
-    ) -> int: ...
-
-    def query(
-        self, constraint: str, projection: Iterable[str], limit: int = -1
-    ) -> list[dict[str, Any]]: ...
-
-    def history(
-        self,
-        constraint: str,
-        projection: Iterable[str],
-        match: int = -1,
-        since: str | None = None,
-    ) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -102,7 +83,7 @@ def _clusters(ads: Iterable[Mapping[str, Any]]) -> dict[Key, int]:
     return found
 
 
-def find_submitted(schedd: Schedd, keys: Collection[Key], since: float | None) -> dict[Key, int]:
+def find_submitted(schedd: Bindings, keys: Collection[Key], since: float | None) -> dict[Key, int]:
     """Return the clusters of those attempts that the schedd has, or had since `since`.
 
     Parameters
