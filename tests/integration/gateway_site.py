@@ -82,9 +82,8 @@ class Site:
         self.bindings.close()
         self.connection.close()
 
-    @property
-    def log(self) -> str:
-        return (self.home / "gateway.log").read_text()
+    def folder(self, run: int) -> Path:
+        return Path(self.value("SELECT run_dir FROM owl_run WHERE run_key = %(r)s", r=run))
 
     # ---------------------------------------------------------- the database
 
@@ -197,12 +196,15 @@ class Site:
     # ---------------------------------------------------------- the pool
 
     def jobs(self, constraint: str) -> list[dict[str, Any]]:
-        names = "ClusterId ProcId JobStatus JobPrio DAGNodeName HoldReason OwlAttempt".split()
+        names = ["ClusterId", "ProcId", "JobStatus", "JobPrio", "DAGNodeName", "HoldReason"]
         return self.bindings.query(constraint, names)
 
     def dagmans(self, run: int) -> list[int]:
         """Return all DAGMan clusters that the schedd ever had for a run."""
-        constraint = f"JobUniverse == 7 && OwlRun == {run}"
+        folder = self.value("SELECT run_dir FROM owl_run WHERE run_key = %(r)s", r=run)
+        if folder is None:
+            return []
+        constraint = f'JobUniverse == 7 && OwlRun =?= {run} && Iwd == "{folder}"'
         ads = [
             *self.bindings.query(constraint, ["ClusterId"]),
             *self.bindings.history(constraint, ["ClusterId"]),

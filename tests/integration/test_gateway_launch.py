@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from htcondor_operator.condor.pool import PersonalPool
 from tests.integration.gateway_site import Site, wait_for
 
 pytestmark = [pytest.mark.pool, pytest.mark.database]
-
-
-@pytest.fixture
-def site(pool: PersonalPool, database: str, run_dir: Path) -> Iterator[Site]:
-    site = Site(pool, database, run_dir)
-    yield site
-    site.close()
 
 
 def test_a_run_goes_from_wanted_to_its_end(site: Site) -> None:
@@ -57,6 +48,5 @@ def test_sixty_launches_within_five_seconds(site: Site) -> None:
         lambda: site.value("SELECT count(*) FROM owl_attempt WHERE state = 'live'") == 60,
     )
     seconds = time.monotonic() - began
-    print(f"60 launches in {seconds:.2f} s")
     assert seconds < 5.0
     assert len(site.rows("SELECT DISTINCT cluster FROM owl_attempt")) == 60

@@ -25,7 +25,6 @@ from htcondor_operator.condor.submission import (
     Submission,
     commands,
     find_submitted,
-    history_horizon,
     options,
     prepare_folder,
     refused,
@@ -127,15 +126,14 @@ class Launcher:
         ScheddSilent
             What was not submitted stays open and is tried again.
         """
-        keys = [submission.key for submission in new]
-        known = find_submitted(self.bindings, keys, None)
-        horizon = history_horizon(min((a.requested_at for a in doubtful), default=None))
-        known |= find_submitted(self.bindings, [a.key for a in doubtful], horizon)
         again = [
             submission_of(attempt, Path(attempt.dag_file))
             for attempt in doubtful
             if attempt.dag_file is not None
         ]
+        known = find_submitted(self.bindings, [s.wanted for s in new], doubtful=False)
+        known |= find_submitted(self.bindings, [s.wanted for s in again], doubtful=True)
+        keys = [submission.key for submission in new]
         with self.connection, self.connection.cursor() as cursor:
             mine = move(cursor, keys, AttemptState.WANTED, AttemptState.SUBMITTING)
         mine |= {attempt.key for attempt in doubtful}
@@ -194,6 +192,7 @@ def submission_of(attempt: OpenAttempt, dag_file: Path) -> Submission:
         dataset=attempt.dataset,
         priority=attempt.priority,
         dag_file=dag_file,
+        requested_at=attempt.requested_at,
         resumes=attempt.rescue_file is not None,
     )
 

@@ -29,6 +29,7 @@ from htcondor_operator.condor.clearing import (
 from htcondor_operator.condor.launching import Launcher
 from htcondor_operator.condor.preparation import DAG_FILE, prepare
 from htcondor_operator.condor.rescue_file import write_rescue
+from htcondor_operator.condor.submission import quoted
 from htcondor_operator.dagman.workflows import load_workflows
 from htcondor_operator.vocabulary import AttemptKind, AttemptState, ErrorKind, OwlError
 
@@ -41,6 +42,7 @@ _PROJECTION = (
     "JobUniverse",
     "OwlRun",
     "OwlAttempt",
+    "Iwd",
     "DAGManJobId",
     "DAGNodeName",
 )
@@ -234,7 +236,9 @@ def _any_of(attribute: str, values: Sequence[int]) -> str:
 def _constraint(attempts: Sequence[OpenAttempt]) -> str:
     clusters = [cluster for attempt in attempts for cluster in attempt.earlier_clusters]
     own = " || ".join(
-        f"(OwlRun =?= {attempt.run_key} && OwlAttempt < {attempt.attempt})" for attempt in attempts
+        f"(OwlRun =?= {attempt.run_key} && OwlAttempt < {attempt.attempt} "
+        f"&& Iwd =?= {quoted(_beside(attempt, '').parent)})"
+        for attempt in attempts
     )
     # Node jobs may carry OwlRun too: only a DAGMan is found by it.
     return f"(JobUniverse == 7 && ({own})) || {_any_of('DAGManJobId', clusters)}"
@@ -245,6 +249,7 @@ def _is_dagman(ad: dict[str, Any], attempt: OpenAttempt) -> bool:
     return (
         ad["JobUniverse"] == 7
         and ad.get("OwlRun") == attempt.run_key
+        and ad.get("Iwd") == str(_beside(attempt, "").parent)
         and isinstance(number, int)
         and number < attempt.attempt
         and "DAGManJobId" not in ad

@@ -6,7 +6,6 @@ submission went through asks the schedd for them: first the queue, then the hist
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,9 @@ from htcondor_operator.vocabulary import AttemptKind, ErrorKind, OwlError
 
 Key = tuple[int, int]
 """A run's key and the number of its attempt."""
+
+CLOCK_SECONDS = 120.0
+"""How far the clocks of database and schedd may be apart."""
 
 ATTRIBUTES = ("ClusterId", "OwlRun", "OwlAttempt", "JobStatus")
 
@@ -32,6 +34,7 @@ class Submission:
     dataset: str
     priority: int
     dag_file: Path
+    requested_at: float
     resumes: bool = False
     """Whether a rescue file was written that DAGMan must read."""
 
@@ -39,6 +42,11 @@ class Submission:
     def key(self) -> Key:
         """Run and attempt."""
         return self.run_key, self.attempt
+
+    @property
+    def wanted(self) -> Wanted:
+        """What to ask the schedd for."""
+        return Wanted(self.key, self.dag_file.parent, self.requested_at)
 
 
 def options(submission: Submission) -> dict[str, str | int | bool]:
@@ -62,16 +70,42 @@ def commands(submission: Submission) -> dict[str, str]:
         "initialdir": str(submission.dag_file.parent),
         "My.OwlRun": str(submission.run_key),
         "My.OwlAttempt": str(submission.attempt),
-        "My.OwlDataset": f'"{submission.dataset}"',
+        "My.OwlDataset": quoted(submission.dataset),
         # Since 25.10 a scheduler-universe job that exits non-zero waits 300 s for its restart.
         "My.DisableCoolDown": "True",
     }
 
 
-def constraint(keys: Collection[Key]) -> str:
+@dataclass(frozen=True)
+class Wanted:
+    """What tells an attempt's DAGMan from all others.
+
+    Run keys are unique in one blackboard, but a schedd may serve several, and keeps jobs of one
+    that was thrown away. So the folder belongs to it, and the time of the request.
+    """
+
+    key: Key
+    folder: Path
+    requested_at: float
+
+    def constraint(self) -> str:
+        """Return the expression that is true for that job."""
+        run, attempt = self.key
+        return (
+            f"(OwlRun =?= {run} && OwlAttempt =?= {attempt} && Iwd =?= {quoted(self.folder)} "
+            f"&& QDate >= {int(self.requested_at - CLOCK_SECONDS)})"
+        )
+
+
+def quoted(value: object) -> str:
+    """Return a ClassAd string."""
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def constraint(wanted: Collection[Wanted]) -> str:
     """Return a constraint for the DAGMan jobs of these attempts."""
-    pairs = " || ".join(f"(OwlRun == {run} && OwlAttempt == {number})" for run, number in keys)
-    return f"JobUniverse == 7 && ({pairs})"
+    return f"JobUniverse == 7 && ({' || '.join(one.constraint() for one in wanted)})"
 
 
 def _clusters(ads: Iterable[Mapping[str, Any]]) -> dict[Key, int]:
@@ -83,27 +117,28 @@ def _clusters(ads: Iterable[Mapping[str, Any]]) -> dict[Key, int]:
     return found
 
 
-def find_submitted(schedd: Bindings, keys: Collection[Key], since: float | None) -> dict[Key, int]:
-    """Return the clusters of those attempts that the schedd has, or had since `since`.
+def find_submitted(
+    schedd: Bindings, wanted: Collection[Wanted], *, doubtful: bool
+) -> dict[Key, int]:
+    """Return the clusters of those attempts that the schedd has, or had.
 
     Parameters
     ----------
     schedd
         Whom to ask.
-    keys
+    wanted
         The attempts in question.
-    since
-        Earliest time (epoch) at which one of them can have ended; None when none of them can have
-        been submitted before, which spares the history.
+    doubtful
+        Whether one of them can have been submitted and ended: only then the history is asked.
     """
-    if not keys:
+    if not wanted:
         return {}
-    found = _clusters(schedd.query(constraint(keys), ATTRIBUTES))
-    missing = [key for key in keys if key not in found]
-    if missing and since is not None:
-        stop = f"EnteredCurrentStatus < {int(since)}"
-        ads = schedd.history(constraint(missing), ATTRIBUTES, -1, stop)
-        found = {**_clusters(ads), **found}
+    found = _clusters(schedd.query(constraint(wanted), ATTRIBUTES))
+    missing = [one for one in wanted if one.key not in found]
+    if missing and doubtful:
+        earliest = min(one.requested_at for one in missing) - CLOCK_SECONDS
+        stop = f"EnteredCurrentStatus < {int(earliest)}"
+        found |= _clusters(schedd.history(constraint(missing), ATTRIBUTES, -1, stop))
     return found
 
 
@@ -124,8 +159,3 @@ def refused(submission: Submission, words: str) -> OwlError:
         f"HTCondor refused {submission.dag_file}: {words.strip()} "
         "Correct the cause, then clear the launch task.",
     )
-
-
-def history_horizon(claimed_before: float | None) -> float | None:
-    """Return how far back the history is of interest, allowing for clocks that differ."""
-    return None if claimed_before is None else min(claimed_before, time.time()) - 300.0
