@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 
 from htcondor_operator.vocabulary import NodeState
 
