@@ -14,6 +14,7 @@ FILES = {
     "outer.dag": "JOB X x\nSPLICE IN diamond.dag DIR deep\nPARENT X CHILD IN\n",
     "deep/diamond.dag": "JOB only o DIR sub\nJOB abs o DIR /abs\nJOB plain o\nSERVICE s s\n",
     "nodes.dag": "JOB N1 n\nJOB N2 n\nSPLICE S diamond.dag\n",
+    "nodes2.dag": "JOB N n\n",
     "final.dag": "FINAL F f\n",
     "empty.dag": "# nothing\n",
     "loop.dag": "SPLICE L loop.dag\n",
@@ -157,3 +158,26 @@ def test_a_loop_of_links_ends(tmp_path):
     (tmp_path / "x.dag").write_text("SPLICE S x.dag DIR d\n")
     with pytest.raises(DagSyntaxError, match=r"x\.dag"):
         read_dag(tmp_path / "x.dag")
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("SPLICE S diamond.dag\nVARS S+A z=1", "top.dag:2: DAGMan does not know 'S+A' here; say"),
+        ("SPLICE S diamond.dag\nINCLUDE empty.dag\nVARS S+A z=1", None),
+        (
+            "SPLICE S diamond.dag\nINCLUDE nodes2.dag\nPARENT N CHILD S",
+            "top.dag:3: DAGMan knows no",
+        ),
+        ("SPLICE S diamond.dag\nJOB N n\nPARENT N CHILD S", None),
+        ("FINAL F f DONE", "top.dag:1: FINAL: such a node cannot be DONE"),
+        ("NODE_STATUS_FILE a\nNODE_STATUS_FILE b", "top.dag:2: DAGMan uses the first"),
+    ],
+)
+def test_warnings(text, warning):
+    warnings = parse(text).warnings
+    if warning is None:
+        assert not warnings
+    else:
+        assert len(warnings) == 1
+        assert warnings[0].startswith(warning)

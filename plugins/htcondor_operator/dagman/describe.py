@@ -138,3 +138,4 @@ def dag_lines(dag: Dag) -> Iterator[str]:
     if dag.environment_get:
         yield f"ENV GET {' '.join(dag.environment_get)}"
     yield from (f"REJECT at {place}: DAGMan refuses to run this DAG" for place in dag.reject)
+    yield from (f"WARNING {warning}" for warning in dag.warnings)
