@@ -47,6 +47,19 @@ COLOURS = {
     "idle": "blue",
 }
 
+GLYPHS = {
+    "done": "✔",
+    "running": "▶",
+    "failed": "✘",
+    "held": "‖",
+    "removed": "⊘",
+    "unknown": "?",
+    "idle": "…",
+    "submitted": "…",
+    "futile": "–",
+}
+LEGEND = "✔ done  ▶ running  … queued  ✘ failed  ‖ held  – futile  ? unknown"
+
 Say = Callable[[str], None]
 
 
@@ -80,6 +93,7 @@ def demo(home: Home, say: Say, timeout: float) -> int:
     old = len(runs) - len(new)
     say(f"{len(new)} new runs" + (f", {old} are there already" if old else ""))
     found = watch(stack, list(runs.values()), timeout)
+    sys.stdout.write("\n")
     _wait_for_airflow(api, runs.values(), timeout=60)
     return _report(stack, found, say, time.monotonic() - began)
 
@@ -166,7 +180,7 @@ def watch(stack: Stack, runs: Sequence[tuple[str, str]], timeout: float) -> list
     printed: dict[str, str] = {}
     with (
         closing(psycopg2.connect(url, connect_timeout=10, application_name="owl-demo")) as link,
-        Live(console=console, refresh_per_second=4, transient=False) as live,
+        Live(console=console, refresh_per_second=4) as live,
     ):
         link.autocommit = True
         while True:
@@ -175,9 +189,9 @@ def watch(stack: Stack, runs: Sequence[tuple[str, str]], timeout: float) -> list
             if console.is_terminal:
                 live.update(table(found))
             else:
-                _print_changes(found, printed, console)
+                _print_changes(found, printed)
             if len(found) == len(runs) and all(run.is_over for run in found):
-                live.update(table(found))
+                live.update(table(found), refresh=True)
                 return found
             if time.monotonic() > end:
                 live.update(table(found))
@@ -189,32 +203,36 @@ def watch(stack: Stack, runs: Sequence[tuple[str, str]], timeout: float) -> list
 
 
 def table(found: Iterable[Progress]) -> Table:
-    """Return datasets x nodes."""
+    """Return datasets x nodes, narrow enough for 80 columns."""
     rows = list(found)
     columns: dict[str, None] = {}
     for run in rows:
         columns.update(dict.fromkeys(name for name, _ in run.nodes))
-    result = Table("dataset", "run", *columns)
+    result = Table(caption=LEGEND, padding=(0, 0))
+    for name in ("dataset", "run", *columns):
+        result.add_column(name, no_wrap=True, justify="center" if name in columns else "left")
     for run in rows:
         states = dict(run.nodes)
-        cells = [_coloured(states.get(name, "")) for name in columns]
+        cells = [_coloured(states.get(name, ""), short=True) for name in columns]
         result.add_row(run.dataset, _coloured(run.state), *cells)
     return result
 
 
-def _coloured(state: str) -> str:
+def _coloured(state: str, *, short: bool = False) -> str:
     colour = COLOURS.get(state)
-    return f"[{colour}]{state}[/]" if colour else state
+    text = GLYPHS.get(state, "") if short else state
+    return f"[{colour}]{text}[/]" if colour else text
 
 
-def _print_changes(found: list[Progress], printed: dict[str, str], console: Console) -> None:
+def _print_changes(found: list[Progress], printed: dict[str, str]) -> None:
     for run in found:
         done = sum(state == "done" for _, state in run.nodes)
         busy = [f"{n} {s}" for n, s in run.nodes if s in {"running", "failed", "held"}]
         line = f"{run.dataset}: {run.state} {done}/{len(run.nodes)} {', '.join(busy)}"
         if printed.get(run.dataset) != line:
             printed[run.dataset] = line
-            console.print(line, highlight=False)
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
 
 
 def _wait_for_airflow(api: Api, runs: Iterable[tuple[str, str]], timeout: float) -> None:
