@@ -110,7 +110,8 @@ def load_failure(cursor: Cursor, dag_id: str, run_id: str, task_id: str) -> Fail
     cursor.execute(_LOOK, names)
     row = cursor.fetchone()
     columns = [column.name for column in cursor.description or ()]
-    return Failure(**names, **dict(zip(columns, row or (), strict=False)))
+    known: dict[str, Any] = dict(zip(columns, row or (), strict=False))
+    return Failure(dag_id, run_id, task_id, **known)
 
 
 class HTCondorFailureNotifier(BaseNotifier):  # type: ignore[misc]
