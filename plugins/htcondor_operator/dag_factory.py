@@ -61,19 +61,21 @@ def make_dag(workflow: Workflow) -> DAG:
             workflow=workflow.name,
             executor_config={"owl": {"workflow": workflow.name}},
         ).as_setup()
+        # Of a join's parents a run may lack some (unused member slots, which are skipped), and the
+        # join must not be skipped with them. Airflow wants all_success behind a set-up, so only
+        # the other nodes hang on the launch directly.
+        joins = {name for name in graph.nodes if len(graph.parents(name)) > 1}
         tasks = {
             name: HTCondorNodeOperator(
                 task_id=task_id_for(name),
                 node=name,
-                # A slot that a run does not use is skipped, and its children must not be.
-                trigger_rule=TriggerRule.NONE_FAILED,
+                trigger_rule=TriggerRule.NONE_FAILED if name in joins else TriggerRule.ALL_SUCCESS,
             )
             for name in graph.nodes
         }
         for parent, child in graph.edges:
             tasks[parent] >> tasks[child]
-        # A direct edge to every node: a clear of any node with downstream includes the launch.
-        launch >> list(tasks.values())
+        launch >> [task for name, task in tasks.items() if name not in joins]
     return dag
 
 

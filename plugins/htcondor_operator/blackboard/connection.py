@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg2
-from psycopg2.extensions import connection as PgConnection  # noqa: N812 - a class, in C
+from psycopg2.extensions import connection as PgConnection
 from psycopg2.extensions import parse_dsn
 
 from htcondor_operator.settings import Settings

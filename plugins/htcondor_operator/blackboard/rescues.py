@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from htcondor_operator.blackboard import runs
+from htcondor_operator.blackboard.rows import the_row
 from htcondor_operator.dagman.attempt_plan import Action, AttemptPlan, decide
 from htcondor_operator.vocabulary import Source
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 def planned_clears(cur: Cursor, run: runs.Run) -> set[str]:
@@ -21,7 +22,7 @@ def planned_clears(cur: Cursor, run: runs.Run) -> set[str]:
         "SELECT cleared_nodes FROM owl_attempt WHERE run_key = %(run)s AND attempt = %(attempt)s",
         {"run": run.run_key, "attempt": run.attempt},
     )
-    return set(cur.fetchone()[0])
+    return set(the_row(cur)[0])
 
 
 def plan(

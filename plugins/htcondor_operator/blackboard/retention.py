@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, in C
+from psycopg2.extensions import cursor as Cursor
 
 BATCH = 20_000
 """Rows per statement: short locks, and the mirror goes on writing in between."""

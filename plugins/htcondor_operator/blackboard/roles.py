@@ -7,7 +7,7 @@ therefore uses a Connection to the same server, with a role that sees the blackb
 from __future__ import annotations
 
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class, in C
+from psycopg2.extensions import cursor as Cursor
 
 WRITABLE = ("owl_run", "owl_attempt", "owl_node", "owl_command")
 """Tables that a task reads, adds to and changes."""

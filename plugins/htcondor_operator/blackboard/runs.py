@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from htcondor_operator.blackboard.rows import named_rows, the_row
 from htcondor_operator.dagman.model import WorkflowGraph
 from htcondor_operator.vocabulary import (
     AttemptKind,
@@ -21,7 +22,7 @@ from htcondor_operator.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 UNCLAIMED_STATES = (AttemptState.WANTED, AttemptState.CLEARING)
 """While an attempt is in one of these, a further clear can still be folded into it."""
@@ -36,6 +37,7 @@ class Run:
     run_id: str
     workflow: str
     dataset: str
+    launch_task_id: str
     launch_ti_id: str | None
     attempt: int
     attempt_state: AttemptState | None
@@ -85,7 +87,7 @@ def ensure_run(
             "params": json.dumps(params or {}),
         },
     )
-    return int(cur.fetchone()[0])
+    return int(the_row(cur)[0])
 
 
 def lock_runs(cur: Cursor, run_keys: Collection[int]) -> dict[int, Run]:
@@ -96,14 +98,15 @@ def lock_runs(cur: Cursor, run_keys: Collection[int]) -> dict[int, Run]:
     """
     cur.execute(
         """
-        SELECT r.run_key, r.dag_id, r.run_id, r.workflow, r.dataset, r.launch_ti_id::text,
-               r.latest_attempt, r.graph
+        SELECT r.run_key, r.dag_id, r.run_id, r.workflow, r.dataset,
+               r.launch_task_id, r.launch_ti_id::text AS launch_ti_id,
+               r.latest_attempt AS attempt, r.graph
         FROM owl_run r WHERE r.run_key = ANY(%(keys)s) ORDER BY r.run_key
         FOR UPDATE
         """,
         {"keys": list(run_keys)},
     )
-    rows = cur.fetchall()
+    rows = named_rows(cur)
     cur.execute(
         """
         SELECT a.run_key, a.state FROM owl_attempt a
@@ -115,10 +118,12 @@ def lock_runs(cur: Cursor, run_keys: Collection[int]) -> dict[int, Run]:
     )
     states = {key: AttemptState(state) for key, state in cur.fetchall()}
     return {
-        row[0]: Run(
-            *row[:7],
-            attempt_state=states.get(row[0]),
-            graph=WorkflowGraph.from_mapping(row[7]) if row[7] else None,
+        row["run_key"]: Run(
+            **{
+                **row,
+                "attempt_state": states.get(row["run_key"]),
+                "graph": WorkflowGraph.from_mapping(row["graph"]) if row["graph"] else None,
+            }
         )
         for row in rows
     }
@@ -158,7 +163,7 @@ def request_attempt(
         """,
         {"run": run_key, "launching": RunState.LAUNCHING, "rescued": RunState.RESCUED},
     )
-    attempt = int(cur.fetchone()[0])
+    attempt = int(the_row(cur)[0])
     cur.execute(
         """
         INSERT INTO owl_attempt (run_key, attempt, kind, cleared_nodes, done_nodes, requested_by,

@@ -16,7 +16,7 @@ from htcondor_operator.executors import task_mirror
 from htcondor_operator.vocabulary import AttemptKind, NodeState, Source
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,7 @@ def _accept_marks(cur: Cursor, run: runs.Run, marked: Collection[str]) -> None:
 
 
 def _bind_launch(cur: Cursor, run: runs.Run, tasks: Mapping[str, TaskView]) -> None:
-    cur.execute("SELECT launch_task_id FROM owl_run WHERE run_key = %s", (run.run_key,))
-    launch = tasks.get(cur.fetchone()[0])
+    launch = tasks.get(run.launch_task_id)
     if launch is not None and launch.ti_id != run.launch_ti_id:
         cur.execute(
             "UPDATE owl_run SET launch_ti_id = %(ti)s::uuid WHERE run_key = %(run)s",

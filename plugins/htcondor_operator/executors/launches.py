@@ -12,7 +12,7 @@ from htcondor_operator.executors import task_mirror
 from htcondor_operator.vocabulary import AttemptKind, ErrorKind, OwlError
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 LAUNCH_OPERATOR = "HTCondorDagOperator"
 

@@ -21,11 +21,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 # A task instance of this executor that nobody has finished yet, neither mirror nor operator.
 _OPEN = """ti.executor = %(executor)s
           AND (ti.state IS NULL OR ti.state IN ('scheduled', 'queued', 'running'))"""
+
+# DAGMan's word counts where the scheduler only propagated something.
+_SHOWN_WRONG = """ti.executor = %(executor)s AND (ti.state IS NULL OR ti.state IN
+          ('scheduled', 'queued', 'running', 'upstream_failed', 'skipped'))"""
 
 # A task instance that was never scheduled has the try number of its last try (or 0).
 _NEXT_TRY = "CASE WHEN ti.state IS NULL THEN ti.try_number + 1 ELSE ti.try_number END"
@@ -56,7 +60,7 @@ def mirror_running(cur: Cursor, executor: str, since: Any) -> int:
         FROM owl_node n
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND (n.state = 'running' OR (n.state = 'held' AND n.started_at IS NOT NULL))
-          AND {_OPEN}
+          AND {_SHOWN_WRONG}
           AND (ti.state IS DISTINCT FROM 'running'
                OR ti.start_date IS DISTINCT FROM n.started_at
                OR ti.hostname IS DISTINCT FROM coalesce(n.host, ''))
@@ -94,7 +98,7 @@ def mirror_success(cur: Cursor, executor: str, since: Any) -> int:
             queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
         FROM owl_node n
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
-          AND n.state = 'done' AND {_OPEN}
+          AND n.state = 'done' AND {_SHOWN_WRONG}
         """,  # noqa: S608 - the fragments are constants of this module
         {"executor": executor, "since": since},
     )

@@ -16,7 +16,7 @@ from htcondor_operator.vocabulary import OwlError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
-    from psycopg2.extensions import connection as PgConnection  # noqa: N812
+    from psycopg2.extensions import connection as PgConnection
 
 
 class HTCondorHook(BaseHook):  # type: ignore[misc]

@@ -18,8 +18,8 @@ from htcondor_operator.vocabulary import ERROR_SENTENCES, ErrorKind, OwlError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg2.extensions import connection as PgConnection  # noqa: N812
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import connection as PgConnection
+    from psycopg2.extensions import cursor as Cursor
 
 log = logging.getLogger("htcondor_operator.failure")
 

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from htcondor_operator import vocabulary
 from htcondor_operator.blackboard import rescues, runs
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.blackboard.rows import named_rows
 from htcondor_operator.dagman.attempt_plan import Action
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import (
@@ -25,7 +26,7 @@ from htcondor_operator.vocabulary import (
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 LIVE_STATES = frozenset({AttemptState.LIVE, AttemptState.DONE, AttemptState.FAILED})
 
@@ -152,8 +153,7 @@ class HTCondorDagOperator(BaseOperator):
             """,
             {"run": run_key},
         )
-        names = [column.name for column in cur.description or ()]
-        return dict(zip(names, cur.fetchone(), strict=True))
+        return named_rows(cur)[0]
 
     def _is_enough(self, state: Mapping[str, Any]) -> bool:
         attempt_state = AttemptState(state["state"])

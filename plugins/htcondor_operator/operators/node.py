@@ -11,13 +11,14 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from htcondor_operator.blackboard import rescues, runs
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.blackboard.rows import named_rows
 from htcondor_operator.dagman.attempt_plan import Action
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import AttemptState, NodeState
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from psycopg2.extensions import cursor as Cursor
 
 
 class HTCondorNodeOperator(BaseOperator):
@@ -71,7 +72,7 @@ class HTCondorNodeOperator(BaseOperator):
         row = cur.fetchone()
         if row is None:
             raise AirflowFailException(
-                f"node {self.node}: no workflow was launched for run {run_id}; clear the launch task"
+                f"node {self.node}: nothing was launched for run {run_id}; clear the launch task"
             )
         return int(row[0])
 
@@ -110,8 +111,7 @@ class HTCondorNodeOperator(BaseOperator):
             """,
             {"node": self.node, "run": run_key},
         )
-        names = [column.name for column in cur.description or ()]
-        return dict(zip(names, cur.fetchone(), strict=True))
+        return named_rows(cur)[0]
 
     def _has_ended(self, row: dict[str, Any]) -> bool:
         over = AttemptState(row["attempt_state"]).is_final
