@@ -250,6 +250,7 @@ def _report(stack: Stack, found: list[Progress], say: Say, seconds: float) -> in
     for run in bad:
         failed = ", ".join(name for name, state in run.nodes if state == "failed")
         say(f"{run.dataset}: {run.state} {failed} {run.error}")
+        say(f"  correct the cause, then clear {failed or 'launch'} in the UI: {stack.address}")
     for run in found:
         shelf = Path(stack.environment["OWL_ARCHIVE"]) / run.dataset
         for kind, path in archived(shelf):
