@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from htcondor_operator.dagman.events import EventType
 from htcondor_operator.dagman.folding import NodeTry, fold
 from htcondor_operator.dagman.model import Dag, NodeType, is_join_node
-from htcondor_operator.dagman.replay import POST_RUNNING, Replay
+from htcondor_operator.dagman.replay import POST_RUNNING, PRE_RUNNING, Replay
 from htcondor_operator.dagman.sources.dagman_out import parse_dagman_out
 from htcondor_operator.dagman.sources.node_status import (
     NodeStatus,
@@ -35,7 +35,10 @@ from htcondor_operator.dagman.sources.nodes_log import NodesLog, parse_nodes_log
 from htcondor_operator.dagman.sources.rescue_file import RescueStates, parse_rescue_states
 from htcondor_operator.vocabulary import NodeState
 
-_WITH_DAG = re.compile(r"DAG Removed|removed scheduler job|DAGManJobId", re.IGNORECASE)
+# Removed together with DAGMan, not by somebody who meant this one job.
+_WITH_DAG = re.compile(
+    r"DAG (?:Removed|Abort)|removed scheduler job|DAGManJobId|Was STATUS_", re.IGNORECASE
+)
 _APART = frozenset({NodeType.FINAL, NodeType.SERVICE, NodeType.PROVISIONER})
 
 
@@ -97,6 +100,9 @@ class _Folding:
     def outcome(self) -> Outcome:
         nodes = {name: self._node(name) for name in self._names()}
         ended = self._ended(nodes)
+        for verdict in nodes.values():
+            removed = verdict.node.state is NodeState.REMOVED
+            verdict.with_dagman = removed and bool(_WITH_DAG.search(verdict.node.reason or ""))
         if ended:
             _end_with_dagman(nodes)
         self._derive(nodes)
@@ -196,11 +202,16 @@ class _Folding:
         if chosen is not None and self._is_newer(chosen):
             return chosen, source
         final = self.status.is_final or said in _STICKY
+        if entry.status in _SCRIPTS and source == "nodes_log" and not known.state.is_queued:
+            # The log of the jobs does not know of scripts that are still running.
+            known.state, known.reason = said, _SCRIPTS[entry.status]
+            return known, "node_status"
         if not final and (chosen is not None or name in self.rescue.done):
             return chosen, source
         if known.state is said or (said is NodeState.FAILED and known.state is NodeState.REMOVED):
             return known, source if chosen is not None else "node_status"
-        if said is NodeState.REMOVED and known.state in {NodeState.DONE, NodeState.FAILED}:
+        ended = known.state in {NodeState.DONE, NodeState.FAILED}
+        if said is NodeState.REMOVED and ended and "POSTRUN" not in entry.details:
             return known, source
         known.state, known.reason = said, entry.details or None
         known.retry = max(known.retry, entry.retry)
@@ -237,6 +248,7 @@ class _Folding:
     def _derive(self, nodes: dict[str, Verdict]) -> None:
         if self.dag is None:
             return
+        _reached(self.dag, nodes)
         futile = _futile(self.dag, nodes)
         for name in futile:
             nodes[name].node.state = NodeState.FUTILE
@@ -253,6 +265,7 @@ class _Folding:
                 verdict.node.state = NodeState.READY
 
 
+_SCRIPTS = {Status.PRERUN: PRE_RUNNING, Status.POSTRUN: POST_RUNNING}
 _STICKY = frozenset({NodeState.DONE, NodeState.FAILED, NodeState.FUTILE})
 
 
@@ -314,14 +327,27 @@ def _end_with_dagman(nodes: Mapping[str, Verdict]) -> None:
     """What was in the queue when DAGMan ended was removed by it, or by the schedd after it."""
     for verdict in nodes.values():
         node = verdict.node
-        if node.state is NodeState.REMOVED and _WITH_DAG.search(node.reason or ""):
-            verdict.with_dagman = True
         if node.state.is_queued:
             was = node.state.value
             node.state, verdict.with_dagman = NodeState.REMOVED, True
             node.reason = f"was {was} when DAGMan ended and removed its jobs"
         elif node.state is NodeState.READY and node.reason:
             node.state = NodeState.UNREADY
+
+
+def _reached(dag: Dag, nodes: Mapping[str, Verdict]) -> None:
+    """Above a node that ran everything was done, even if a log of before a rescue is lost."""
+    parents: dict[str, list[str]] = {}
+    for parent, child in dag.edges:
+        if (parent, child) not in dag.weak_edges:
+            parents.setdefault(child, []).append(parent)
+    todo = [name for name, verdict in nodes.items() if verdict.node.cluster is not None]
+    while todo:
+        for parent in parents.get(todo.pop(), ()):
+            node = nodes[parent].node
+            if node.state in {NodeState.UNREADY, NodeState.READY}:
+                node.state, node.reason = NodeState.DONE, "a node below it ran"
+                todo.append(parent)
 
 
 def _futile(dag: Dag, nodes: Mapping[str, Verdict]) -> Iterable[str]:

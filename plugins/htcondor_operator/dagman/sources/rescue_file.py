@@ -33,4 +33,5 @@ def parse_rescue_states(text: str) -> RescueStates:
     if listed := _FAILED.search(text):
         names = listed[1].replace("#", "").replace("\n", "").split(",")
         failed = {name.strip() for name in names if name.strip() not in {"", "<ENDLIST>"}}
-    return RescueStates(frozenset(done), frozenset(failed - done))
+    # A node that failed above WEAK edges only is listed as failed and as DONE.
+    return RescueStates(frozenset(done - failed), frozenset(failed))
