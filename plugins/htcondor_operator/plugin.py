@@ -9,7 +9,7 @@ from __future__ import annotations
 from airflow.plugins_manager import AirflowPlugin
 
 
-class OwlPlugin(AirflowPlugin):  # type: ignore[misc]
+class OwlPlugin(AirflowPlugin):
     """Registers OWL with Airflow."""
 
     name = "owl"

@@ -38,8 +38,18 @@ def get_provider_info() -> dict[str, Any]:
         "connection-types": [_connection_type()],
         "notifications": ["htcondor_operator.notifications.failure.HTCondorFailureNotifier"],
         "executors": ["htcondor_operator.executors.htcondor.HTCondorExecutor"],
+        "cli": ["htcondor_operator.provider.get_cli_commands"],
         "db-managers": ["htcondor_operator.blackboard.manager.BlackboardDBManager"],
     }
+
+
+def get_cli_commands() -> list[Any]:
+    """Return no commands: ours are those of ``owl``.
+
+    A provider of executors that does not say so makes every ``airflow`` command warn and import
+    the executors (3.3.2).
+    """
+    return []
 
 
 def _connection_type() -> dict[str, Any]:

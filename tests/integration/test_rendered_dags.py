@@ -105,6 +105,8 @@ def test_association_runs_through_dagman(pool: PersonalPool, run_dir: Path) -> N
         "jcdn01acq",
     )
     assert jobs["CRCOMB"]["OwlFileset"] == "jcdn01010"
+    assert jobs["CRCOMB"]["Arguments"].endswith(" --members jcdn01abq,jcdn01acq")
+    assert member["Arguments"].endswith(" --references /references")
     assert member["JobPrio"] == 120
     files = [job[key] for job in jobs.values() for key in ("Out", "Err", "UserLog")]
     assert len(set(files)) == len(files)

@@ -80,7 +80,7 @@ def test_submit_description_of_the_payload() -> None:
     assert "executable = /opt/python" in lines
     assert (
         "arguments = \"-m calibration $(step) --dataset $(data) --incoming '/in coming' "
-        '--work /data/work --archive /data/archive --references /data/references"'
+        '--work /data/work --archive /data/archive --references /data/references $(options)"'
     ) in lines
     assert "should_transfer_files = NO" in lines
     assert "want_io_proxy = true" in lines
@@ -108,6 +108,8 @@ def test_association_uses_one_slot_per_member(count: int) -> None:
     assert set(rendered.graph.parents("CRCOMB")) == {f"CA_{k}" for k in range(1, count + 1)}
     assert rendered.dag.nodes[f"RF_{count}"].vars["data"] == members[-1]
     assert rendered.dag.nodes["CRCOMB"].vars["data"] == "idkv02010"
+    assert rendered.dag.nodes["CL"].vars["options"] == f"--members {','.join(members)}"
+    assert "options" not in rendered.dag.nodes["CA_1"].vars
     static = sample_graph(workflow)
     assert set(rendered.graph.nodes) <= set(static.nodes)
     assert set(rendered.graph.edges) <= set(static.edges)

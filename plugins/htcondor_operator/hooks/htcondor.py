@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as PgConnection
 
 
-class HTCondorHook(BaseHook):  # type: ignore[misc]
+class HTCondorHook(BaseHook):
     """Reach HTCondor the way OWL does: by the blackboard that the gateway works off.
 
     No process but the gateway talks to a schedd, so a connection of type ``htcondor`` names the

@@ -59,7 +59,12 @@ def airflow_settings(
             "enable_health_check": False,
         },
         "dag_processor": {"refresh_interval": 15, "min_file_process_interval": 15},
-        "logging": {"base_log_folder": home.airflow / "logs", "colored_console_log": False},
+        "logging": {
+            "base_log_folder": home.airflow / "logs",
+            "colored_console_log": False,
+            # The log tab shows what the job itself wrote.
+            "logging_config_class": "htcondor_operator.executors.task_logs.LOGGING_CONFIG",
+        },
         "usage_data_collection": {"enabled": False},
     }
     result = {"AIRFLOW_HOME": str(home.airflow)}

@@ -48,7 +48,9 @@ def outside(home: Home, environment: Mapping[str, str] | None = None) -> dict[st
             del env[name]
     inside = (str(home.root), str(home.cache))
     folders = env.get("PATH", os.defpath).split(os.pathsep)
-    env["PATH"] = os.pathsep.join(f for f in folders if not f.startswith(inside))
+    # Started as root, PATH may name folders that the service user cannot enter.
+    usable = [f for f in folders if not f.startswith(inside) and os.access(f, os.X_OK)]
+    env["PATH"] = os.pathsep.join(dict.fromkeys(usable))
     return env
 
 

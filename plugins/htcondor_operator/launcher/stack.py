@@ -23,6 +23,7 @@ from htcondor_operator.launcher.supervisor import (
     ServiceState,
     Word,
     last_words,
+    runs_old_code,
     stop_orphans,
     supervisor_pid,
 )
@@ -66,6 +67,10 @@ def up(home: Home, say: Say, timeout: float = UP_TIMEOUT) -> Stack:
     """
     home.make()
     pid = supervisor_pid(home)
+    if pid and runs_old_code(home):
+        say("the code has changed since the services were started: restarting them")
+        down(home, say)
+        pid = 0
     if pid:
         stack = environment.describe(home, keep_ports=True)
         if any(word.state.is_bad for word in last_words(home).values()):

@@ -1,8 +1,9 @@
 """A small process that starts, watches, restarts and stops all services of one home.
 
-It runs in a session of its own (``python -m htcondor_operator.launcher.supervisor``), writes what
-it knows to ``run/supervisor.json`` after every change, stops everything on SIGTERM and tries failed services
-again on SIGHUP. Processes are known by pid *and* start time, so that a pid that was used again is never touched.
+It runs in a session of its own (``python -m htcondor_operator.launcher.supervisor``) and writes
+what it knows to ``run/supervisor.json`` after every change. SIGTERM stops everything, SIGHUP tries
+failed services again. Processes are known by pid *and* start time, so that a pid that was used
+again is never touched.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from types import FrameType
 import psutil
 
 from htcondor_operator.launcher import environment
-from htcondor_operator.launcher.home import CHECKOUT, Home
+from htcondor_operator.launcher.home import CHECKOUT, Home, digest
 from htcondor_operator.launcher.services import Service, services
 
 TICK = 0.1
@@ -233,6 +234,7 @@ class Supervisor:
         self._trying_again = False
         self._last = ""
         self._started_at = time.time()
+        self._code = code_digest()
 
     def run(self) -> None:
         """Watch until SIGTERM, then stop everything in reverse order."""
@@ -276,6 +278,7 @@ class Supervisor:
                 "pid": os.getpid(),
                 "created": psutil.Process().create_time(),
                 "started_at": self._started_at,
+                "code": self._code,
                 "services": {w.service.name: asdict(w.word) for w in self.watches},
             },
             indent=1,
@@ -305,6 +308,19 @@ def layers(known: list[Service]) -> list[list[Service]]:
         placed |= {service.name for service in layer}
         rest = [service for service in rest if service.name not in placed]
     return result
+
+
+def code_digest() -> str:
+    """Return a hash of the code that the services run."""
+    return digest(CHECKOUT / "plugins", CHECKOUT / "requirements.txt")
+
+
+def runs_old_code(home: Home) -> bool:
+    """Whether the code has changed since the services were started."""
+    try:
+        return bool(json.loads(home.state_file.read_text())["code"] != code_digest())
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def last_words(home: Home) -> dict[str, Word]:

@@ -110,10 +110,11 @@ def load_failure(cursor: Cursor, dag_id: str, run_id: str, task_id: str) -> Fail
     cursor.execute(_LOOK, names)
     row = cursor.fetchone()
     columns = [column.name for column in cursor.description or ()]
-    return Failure(**names, **dict(zip(columns, row or (), strict=False)))
+    known: dict[str, Any] = dict(zip(columns, row or (), strict=False))
+    return Failure(dag_id, run_id, task_id, **known)
 
 
-class HTCondorFailureNotifier(BaseNotifier):  # type: ignore[misc]
+class HTCondorFailureNotifier(BaseNotifier):
     """Tell of a failed launch or node: dataset, node, meaning of the exit code, log files.
 
     Use it as ``on_failure_callback``. The message goes to the log, and to whatever notifier the
