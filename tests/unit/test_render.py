@@ -80,7 +80,7 @@ def test_submit_description_of_the_payload() -> None:
     assert "executable = /opt/python" in lines
     assert (
         "arguments = \"-m calibration $(step) --dataset $(data) --incoming '/in coming' "
-        '--work /data/work --archive /data/archive --references /data/references"'
+        '--work /data/work --archive /data/archive --references /data/references $(options)"'
     ) in lines
     assert "should_transfer_files = NO" in lines
     assert "want_io_proxy = true" in lines
@@ -93,9 +93,10 @@ def test_pythonpath_only_when_given() -> None:
     assert "OPENBLAS_NUM_THREADS=1 PYTHONPATH='/a b:/c'\"" in rendered.text
 
 
-def test_run_priority_is_added_to_every_step() -> None:
+def test_run_priority_is_not_in_the_file() -> None:
+    # DAGMan adds it, and a rescue of the same file may have another one.
     rendered = render(WORKFLOWS["sdp_prearch_wf3"], {**CONTEXT, "priority": 500})
-    assert rendered.dag.nodes["2FITS"].priority == 510
+    assert rendered.dag.nodes["2FITS"].priority == 10
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])
@@ -107,6 +108,8 @@ def test_association_uses_one_slot_per_member(count: int) -> None:
     assert set(rendered.graph.parents("CRCOMB")) == {f"CA_{k}" for k in range(1, count + 1)}
     assert rendered.dag.nodes[f"RF_{count}"].vars["data"] == members[-1]
     assert rendered.dag.nodes["CRCOMB"].vars["data"] == "idkv02010"
+    assert rendered.dag.nodes["CL"].vars["options"] == f"--members {','.join(members)}"
+    assert "options" not in rendered.dag.nodes["CA_1"].vars
     static = sample_graph(workflow)
     assert set(rendered.graph.nodes) <= set(static.nodes)
     assert set(rendered.graph.edges) <= set(static.edges)

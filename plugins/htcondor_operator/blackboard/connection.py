@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import psycopg2
-from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import connection as PgConnection
 from psycopg2.extensions import parse_dsn
 
 from htcondor_operator.settings import Settings
@@ -50,7 +50,7 @@ def libpq_url(url: str, variable: str = "OWL_DATABASE_URL") -> str:
     )
 
 
-def connect(settings: Settings, *, application: str, autocommit: bool = False) -> Connection:
+def connect(settings: Settings, *, application: str, autocommit: bool = False) -> PgConnection:
     """Open a connection to the blackboard that never waits for ever.
 
     Parameters
@@ -65,7 +65,7 @@ def connect(settings: Settings, *, application: str, autocommit: bool = False) -
     return connect_url(settings.database_url, application=application, autocommit=autocommit)
 
 
-def connect_url(url: str, *, application: str, autocommit: bool = False) -> Connection:
+def connect_url(url: str, *, application: str, autocommit: bool = False) -> PgConnection:
     """Open a connection to a blackboard by its URL; see :func:`connect`."""
     dsn = {
         # A dead network is noticed in about half a minute instead of two hours.
@@ -79,6 +79,6 @@ def connect_url(url: str, *, application: str, autocommit: bool = False) -> Conn
     limit = f"-c statement_timeout={STATEMENT_TIMEOUT_S * 1000}"
     # The URL's own options come last, so that they win.
     dsn["options"] = f"{limit} {dsn.get('options', '')}".strip()
-    connection: Connection = psycopg2.connect(**dsn)
+    connection: PgConnection = psycopg2.connect(**dsn)
     connection.autocommit = autocommit
     return connection

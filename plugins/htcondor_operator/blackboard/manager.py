@@ -15,7 +15,7 @@ from htcondor_operator.blackboard.schema import ALEMBIC_FILE, MIGRATIONS, VERSIO
 from htcondor_operator.blackboard.tables import metadata
 
 
-class BlackboardDBManager(BaseDBManager):  # type: ignore[misc]
+class BlackboardDBManager(BaseDBManager):
     """The blackboard's tables in Airflow's metadata database."""
 
     metadata = metadata

@@ -1,90 +1,115 @@
-"""SQL of a rescue: which nodes are spared, how they ended, and which are done."""
+"""Asks for a rescue: from a decision about a run to the rows that the gateway works off."""
 
 from __future__ import annotations
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
-from htcondor_operator.vocabulary import NodeState
+from htcondor_operator.blackboard import runs
+from htcondor_operator.blackboard.rows import the_row
+from htcondor_operator.dagman.attempt_plan import Action, AttemptPlan, decide
+from htcondor_operator.vocabulary import Source
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
 
 
-def spared_states(
-    cursor: Cursor, run_key: int, attempt: int, predecessor: int
-) -> dict[str, NodeState]:
-    """Return the spared nodes of an attempt and the state of their last try before it."""
-    cursor.execute(
-        """
-        SELECT n.node, coalesce(p.state, 'unknown')
-          FROM owl_node n
-          LEFT JOIN LATERAL (
-            SELECT o.state FROM owl_node o
-             WHERE o.run_key = n.run_key AND o.attempt = %(predecessor)s AND o.node = n.node
-             ORDER BY o.try DESC LIMIT 1) p ON true
-         WHERE n.run_key = %(run_key)s AND n.attempt = %(attempt)s AND n.spared
-        """,
-        {"run_key": run_key, "attempt": attempt, "predecessor": predecessor},
+def planned_clears(cur: Cursor, run: runs.Run) -> set[str]:
+    """Return the nodes that the latest attempt was asked for, while it can still be widened."""
+    if run.attempt_state not in runs.UNCLAIMED_STATES:
+        return set()
+    cur.execute(
+        "SELECT cleared_nodes FROM owl_attempt WHERE run_key = %(run)s AND attempt = %(attempt)s",
+        {"run": run.run_key, "attempt": run.attempt},
     )
-    return {node: NodeState(state) for node, state in cursor.fetchall()}
+    return set(the_row(cur)[0])
 
 
-def settle_spared(cursor: Cursor, run_key: int, attempt: int, predecessor: int) -> None:
-    """Carry the spared nodes that came to a good end; the others run again.
+def plan(
+    cur: Cursor,
+    run: runs.Run,
+    nodes: Mapping[str, runs.NodeRow],
+    cleared: Collection[str],
+    marked: Collection[str] = (),
+) -> AttemptPlan:
+    """Decide what `cleared` and `marked` nodes ask of a run that has been rendered."""
+    assert run.graph is not None
+    assert run.attempt_state is not None
+    return decide(
+        run.graph,
+        run.attempt_state,
+        {name: row.state for name, row in nodes.items()},
+        planned_clears(cur, run) | set(cleared),
+        marked_done=marked,
+        spared=[name for name, row in nodes.items() if row.spared],
+    )
 
-    The attempt's row is locked first, so that a reader sees all of them settled or none.
+
+def write(
+    cur: Cursor,
+    run: runs.Run,
+    decision: AttemptPlan,
+    nodes: Mapping[str, runs.NodeRow],
+    *,
+    identities: Mapping[str, str],
+    marked: Collection[str] = (),
+    by: str | None = None,
+    reason: str | None = None,
+) -> int:
+    """Write the attempt that a decision asks for; return its number.
+
+    Parameters
+    ----------
+    identities
+        Task instance that shows each node (nodes without one are left out).
+    by, reason
+        Who asked, and how: kept in the attempt's row.
     """
-    keys = {"run_key": run_key, "attempt": attempt, "predecessor": predecessor}
-    cursor.execute(
-        "SELECT 1 FROM owl_attempt WHERE run_key = %(run_key)s AND attempt = %(attempt)s "
-        "FOR UPDATE",
-        keys,
-    )
-    cursor.execute(
-        """
-        UPDATE owl_node n
-           SET state = 'done', carried_from = %(predecessor)s, spared = false,
-               cluster = p.cluster, proc = p.proc, host = p.host, slot = p.slot, owner = p.owner,
-               exit_code = p.exit_code, starts = p.starts, submitted_at = p.submitted_at,
-               started_at = p.started_at, ended_at = p.ended_at, out_path = p.out_path,
-               err_path = p.err_path, log_path = p.log_path, event_at = p.event_at,
-               source = p.source, updated_at = now()
-          FROM (SELECT DISTINCT ON (node) * FROM owl_node
-                 WHERE run_key = %(run_key)s AND attempt = %(predecessor)s
-                 ORDER BY node, try DESC) p
-         WHERE n.run_key = %(run_key)s AND n.attempt = %(attempt)s AND n.spared
-           AND p.node = n.node AND p.state = 'done'
-        """,
-        keys,
-    )
-    cursor.execute(
-        """
-        UPDATE owl_node SET spared = false, updated_at = now()
-         WHERE run_key = %(run_key)s AND attempt = %(attempt)s AND spared
-        """,
-        keys,
-    )
+    if decision.action is Action.WIDEN:
+        attempt = run.attempt
+        runs.fold_into_attempt(
+            cur,
+            run.run_key,
+            attempt,
+            kind=decision.kind,
+            cleared=decision.cleared,
+            done=decision.done,
+        )
+    else:
+        attempt = runs.request_attempt(
+            cur,
+            run.run_key,
+            kind=decision.kind,
+            cleared=decision.cleared,
+            done=decision.done,
+            by=by,
+            reason=reason,
+        )
+    mark = f"marked as successful by {by or 'an operator'}"
+    rows = [
+        runs.PlannedNode(
+            node=name,
+            task_id=row.task_id,
+            carried_from=(row.carried_from or run.attempt) if name in decision.done else None,
+            spared=name in decision.spared,
+            ti_id=None if name in decision.spared else identities.get(name),
+            retries=row.retries,
+            reason=mark if name in marked else None,
+            source=Source.OPERATOR if name in marked else Source.PLAN,
+        )
+        for name, row in nodes.items()
+    ]
+    runs.write_plan(cur, run.run_key, attempt, rows)
+    return attempt
 
 
-def carried_nodes(cursor: Cursor, run_key: int, attempt: int) -> list[str]:
-    """Return the nodes that this attempt does not run again."""
-    cursor.execute(
-        """
-        SELECT DISTINCT node FROM owl_node
-         WHERE run_key = %(run_key)s AND attempt = %(attempt)s AND carried_from IS NOT NULL
-         ORDER BY node
-        """,
-        {"run_key": run_key, "attempt": attempt},
-    )
-    return [row[0] for row in cursor.fetchall()]
-
-
-def record_rescue(
-    cursor: Cursor, run_key: int, attempt: int, done: list[str], rescue_file: str | None
-) -> None:
-    """Write what DAGMan is told: the nodes that are done, and the file that says so."""
-    cursor.execute(
-        """
-        UPDATE owl_attempt SET done_nodes = %(done)s, rescue_file = %(rescue_file)s,
-               updated_at = now()
-         WHERE run_key = %(run_key)s AND attempt = %(attempt)s
-        """,
-        {"run_key": run_key, "attempt": attempt, "done": done, "rescue_file": rescue_file},
-    )
+def rebind(cur: Cursor, run: runs.Run, identities: Mapping[str, str]) -> None:
+    """Bind nodes of the latest attempt to the task instances that show them from now on."""
+    for node, ti_id in identities.items():
+        cur.execute(
+            """
+            UPDATE owl_node SET ti_id = %(ti)s::uuid, updated_at = now()
+            WHERE run_key = %(run)s AND attempt = %(attempt)s AND node = %(node)s
+            """,
+            {"ti": ti_id, "run": run.run_key, "attempt": run.attempt, "node": node},
+        )

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg2.extensions import cursor as Cursor  # noqa: N812
+from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json
 
 from htcondor_operator.vocabulary import AttemptState, CommandState, CommandVerb

@@ -28,6 +28,8 @@ owl_run = sa.Table(
     sa.Column("dag_id", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("launch_task_id", sa.Text, nullable=False, server_default="launch"),
+    # The launch task instance that the latest attempt answers (see owl_node.ti_id).
+    sa.Column("launch_ti_id", UUID(as_uuid=False)),
     sa.Column("workflow", sa.Text, nullable=False),
     sa.Column("dataset", sa.Text, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
@@ -45,6 +47,7 @@ owl_run = sa.Table(
     sa.UniqueConstraint("dag_id", "run_id", name="owl_run_dag_run"),
     sa.Index("owl_run_dataset", "dataset", "run_key"),
     sa.Index("owl_run_state", "state", "run_key"),
+    sa.Index("owl_run_launch", "launch_ti_id"),
 )
 
 owl_attempt = sa.Table(
@@ -103,6 +106,8 @@ owl_node = sa.Table(
     sa.Column("cluster", sa.Integer),
     sa.Column("proc", sa.Integer),
     sa.Column("priority", sa.Integer),
+    # DAGMan's RETRY of the node: a failed try is not the node's end before this many.
+    sa.Column("retries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("owner", sa.Text),
     sa.Column("host", sa.Text),
     sa.Column("slot", sa.Text),
@@ -132,6 +137,10 @@ owl_node = sa.Table(
     sa.ForeignKeyConstraint(["run_key", "attempt"], ["owl_attempt.run_key", "owl_attempt.attempt"]),
     sa.Index("owl_node_cluster", "cluster", "proc"),
     sa.Index("owl_node_updated", "updated_at"),
+    sa.Index("owl_node_ti", "ti_id"),
+    sa.Index(
+        "owl_node_unbound", "run_key", postgresql_where=sa.text("ti_id IS NULL AND NOT spared")
+    ),
 )
 
 owl_event = sa.Table(
@@ -224,8 +233,9 @@ owl_product = sa.Table(
     sa.Index("owl_product_dataset", "dataset"),
 )
 
+# A test sees to it that no words are missing.
 for _table in metadata.tables.values():
-    _words = COMMENTS[_table.name]
-    _table.comment = _words[""]
+    _words = COMMENTS.get(_table.name, {})
+    _table.comment = _words.get("")
     for _column in _table.columns:
-        _column.comment = _words[_column.name]
+        _column.comment = _words.get(_column.name)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psycopg2
-from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import connection as Connection
 
 from htcondor_operator.blackboard.attempts import Key, claim, note_all, record_cancelled
 from htcondor_operator.blackboard.connection import connect

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 
 from htcondor_operator.blackboard.attempts import Key, OpenAttempt, move, record_prepared
-from htcondor_operator.blackboard.rescues import (
+from htcondor_operator.blackboard.spared import (
     carried_nodes,
     record_rescue,
     settle_spared,

@@ -46,7 +46,7 @@ class Assembler:
 
     def assemble(self, text: str, file: str) -> Dag:
         """Return the DAG that `text` describes."""
-        scope = Scope("", "")
+        scope = Scope("", "", self._dag.warnings)
         self._file(text, file, posixpath.basename(file), scope, top=True)
         scope.lift()
         dag = self._dag
@@ -96,7 +96,9 @@ class Assembler:
             case c.JobstateLog() if self._dag.jobstate_log is None:
                 self._dag.jobstate_log = command.path
             case _:
-                pass  # a second NODE_STATUS_FILE or JOBSTATE_LOG does not override the first
+                self._dag.warnings.append(
+                    f"{command.file}:{command.line}: DAGMan uses the first such file only"
+                )
 
     def _apply(self, command: c.Command, scope: Scope) -> None:
         match command:
@@ -145,6 +147,7 @@ class Assembler:
         text, label = self._open_file(command, path)
         self._includes.append(path)
         self._file(text, label, path, scope)
+        scope.lifted = True
 
     def _splice(self, command: c.SpliceDeclaration, scope: Scope) -> None:
         scope.new_splice_name(command)
@@ -153,7 +156,7 @@ class Assembler:
         text, label = self._open_file(command, path)
         full = scope.prefix + command.name
         self._splices[full] = Splice(full, path, command.directory, command.line, command.file)
-        inner = Scope(full + "+", folder)
+        inner = Scope(full + "+", folder, self._dag.warnings)
         self._file(text, label, path, inner)
         inner.lift()
         for node in inner.nodes.values():

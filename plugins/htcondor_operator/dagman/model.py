@@ -103,6 +103,8 @@ class Dag:
     environment_get: tuple[str, ...] = ()
     reject: tuple[str, ...] = ()
     """``file:line`` of each REJECT: DAGMan refuses to run such a DAG."""
+    warnings: list[str] = field(default_factory=list)
+    """What can be understood, but not by DAGMan 25.14 itself, or is not used by it."""
 
 
 def is_join_node(name: str) -> bool:

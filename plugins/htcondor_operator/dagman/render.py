@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.exceptions
 import jinja2.meta
 import jinja2.sandbox
 
@@ -235,9 +236,9 @@ def _reason(error: Exception) -> str:
         )
     if isinstance(error, jinja2.TemplateNotFound):
         return (
-            f"there is no template {error.message!r}. Name it relative to the folder of all "
+            f"there is no template {error.name!r}. Name it relative to the folder of all "
             "workflows, as in '_shared/calibration.j2'."
         )
-    if isinstance(error, jinja2.sandbox.SecurityError):
+    if isinstance(error, jinja2.exceptions.SecurityError):
         return f"{error}. Templates run in a sandbox: use only values and filters."
     return f"{error or type(error).__name__}. Correct the template."

@@ -34,7 +34,11 @@ class RescuePlan:
 
 @dataclass(frozen=True)
 class Rescue:
-    """What a rescue file says."""
+    """What a rescue file says.
+
+    DAGMan's own files also name its join nodes (see ``model.is_join_node``). They need not be
+    DONE: a join node runs no job, and children that are DONE are not started again.
+    """
 
     done: tuple[str, ...] = ()
     retries: dict[str, int] = field(default_factory=dict)

@@ -22,7 +22,7 @@ def fail(command: c.Command, reason: str) -> NoReturn:
     raise DagSyntaxError(command.file, command.line, reason)
 
 
-@dataclass
+@dataclass(slots=True)
 class Edge:
     """A dependency between two nodes, whose names change while splices are lifted."""
 
@@ -41,11 +41,17 @@ class Scope:
         Full name of the splice with a ``+`` behind it; "" for the outermost DAG.
     folder
         Where DAGMan stands when it reads this file: the splices' DIRs, joined.
+    warnings
+        Where to leave them.
     """
 
-    def __init__(self, prefix: str, folder: str) -> None:
+    def __init__(self, prefix: str, folder: str, warnings: list[str]) -> None:
         self.prefix = prefix
         self.folder = folder
+        self.warnings = warnings
+        # DAGMan lifts the splices as soon as it has read an INCLUDE: their nodes get names in
+        # this file, and their own names are gone (measured with 25.14.1).
+        self.lifted = False
         self.nodes: dict[str, Node] = {}
         # DAGMan keeps these apart: ALL_NODES never means them, nor are they a splice's ends.
         self.service: dict[str, Node] = {}
@@ -82,6 +88,8 @@ class Scope:
                 f"{d.type}: {d.submit!r} is DAGMan's own submit file; write: SUBDAG EXTERNAL "
                 f"{d.name} {(d.submit or '').removesuffix(_SUBMIT_SUFFIX)}",
             )
+        if d.done and d.type not in _REGULAR:
+            self._warn(d, f"{d.type}: such a node cannot be DONE; it will run")
         node = Node(
             name=d.name,
             type=d.type,
@@ -89,7 +97,6 @@ class Scope:
             inline=d.inline,
             directory=d.directory,
             noop=d.noop,
-            # DAGMan warns and goes on when another type of node is declared DONE.
             done=d.done and d.type in _REGULAR,
             line=d.line,
             file=d.file,
@@ -117,7 +124,7 @@ class Scope:
         if is_keyword(name, ALL_NODES) and not isinstance(command, c.Done | c.Pin):
             found = [node for node in self.nodes.values() if node.type in _REGULAR]
         else:
-            node = self._node(name)
+            node = self._node(command, name)
             found = [] if node is None else [node]
         if not found:
             fail(command, self._unknown(name))
@@ -127,20 +134,35 @@ class Scope:
         """Return the node of that name, or a splice's first or last nodes."""
         splice = self.splices.get(name)
         if splice is not None:
+            if self.lifted:
+                self._warn(
+                    command, f"DAGMan knows no splice {name!r} after an INCLUDE; put it before"
+                )
             return splice.initial if side == "in" else splice.terminal
-        node = self._node(name)
+        node = self._node(command, name)
         if node is None:
             fail(command, f"PARENT: {self._unknown(name)}")
         return [node]
 
-    def _node(self, name: str) -> Node | None:
-        """Find a node of this file, or ``splice+node`` as condor_dag_checker allows it."""
+    def _node(self, command: c.Command, name: str) -> Node | None:
+        """Find a node of this file, or one of a splice by its full name.
+
+        condor_dag_checker and HTCondor's own tests know ``splice+node`` in the file that splices;
+        condor_dagman does not (25.14.1: "Node S+A not found!"; after VARS it even crashes).
+        """
         node = self.nodes.get(name) or self.service.get(name)
         if node is None and "+" in name:
             for splice_name, splice in self.splices.items():
                 if name.startswith(splice_name + "+"):
-                    return splice.nodes.get(name) or splice.service.get(name)
+                    node = splice.nodes.get(name) or splice.service.get(name)
+                    if node is not None and not self.lifted:
+                        self._warn(
+                            command, f"DAGMan does not know {name!r} here; say it in {node.file}"
+                        )
         return node
+
+    def _warn(self, command: c.Command, warning: str) -> None:
+        self.warnings.append(f"{command.file}:{command.line}: {warning}")
 
     def _unknown(self, name: str) -> str:
         if name in self.splices:

@@ -73,7 +73,7 @@ class Workflow:
         One JSON schema per parameter; one without ``default`` must be given.
         ``format: dataset`` asks for a dataset's name.
     resources
-        Per step of the payload; ``default`` stands for those not named.
+        Per step of the payload; ``default`` stands for steps and quantities not named.
     sample
         ``dataset`` and ``params`` with which the template renders *all* nodes that it has.
     """
@@ -262,14 +262,17 @@ def _schemas(path: Path, value: object) -> dict[str, dict[str, Any]]:
 
 
 def _resources(path: Path, value: object) -> dict[str, Resources]:
+    wanted = _mapping(path, "resources", value)
+    default = _mapping(path, "resources.default", wanted.get("default", {}))
     return {
-        step: _resource(path, f"resources.{step}", wanted)
-        for step, wanted in _mapping(path, "resources", value).items()
+        step: _resource(
+            path, f"resources.{step}", {**default, **_mapping(path, f"resources.{step}", own)}
+        )
+        for step, own in wanted.items()
     }
 
 
-def _resource(path: Path, name: str, value: object) -> Resources:
-    wanted = _mapping(path, name, value)
+def _resource(path: Path, name: str, wanted: Mapping[str, Any]) -> Resources:
     unknown = sorted(set(wanted) - _RESOURCES)
     if unknown:
         raise _bad(path, f"{name}.{unknown[0]} is unknown; known: {', '.join(sorted(_RESOURCES))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
@@ -13,8 +13,8 @@ from htcondor_operator.blackboard.schema import VERSION_TABLE
 from htcondor_operator.blackboard.tables import metadata
 
 
-def is_ours(name: str | None, kind: str, parents: MutableMapping[str, str | None]) -> bool:  # type: ignore[type-arg, unused-ignore]
-    """Whether a thing in the database belongs to the blackboard: Airflow's tables live there too."""
+def is_ours(name: str | None, kind: str, parents: Any) -> bool:
+    """Whether a thing in the database is the blackboard's: Airflow's tables live there too."""
     table = name if kind == "table" else parents.get("table_name")
     return kind == "schema" or table in metadata.tables
 

@@ -1,0 +1,102 @@
+"""The archive: one folder and one manifest per dataset; files come in by a rename."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from calibration.exit_codes import CalibrationError, ExitCode
+from calibration.fits.files import temporary
+
+MANIFEST = "manifest.json"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def load(shelf: Path) -> dict[str, Any]:
+    """Return a dataset's manifest (an empty one when there is none)."""
+    path = shelf / MANIFEST
+    if not path.is_file():
+        return {"dataset": shelf.name, "files": {}}
+    try:
+        manifest = json.loads(path.read_text())
+        if not isinstance(manifest["files"], dict):
+            raise TypeError("files")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CalibrationError(
+            ExitCode.ARCHIVE_ERROR,
+            f"{path} is damaged ({error!r}); move it away, then run INGEST_SCI again",
+        ) from error
+    return dict(manifest)
+
+
+def put(shelf: Path, source: Path) -> dict[str, Any]:
+    """Copy a file into the shelf and return its record; a copy that is there already is kept.
+
+    Raises
+    ------
+    CalibrationError
+        ARCHIVE_ERROR when the copy reads back differently.
+    """
+    shelf.mkdir(parents=True, exist_ok=True)
+    wanted = sha256_of(source)
+    target = shelf / source.name
+    if not (target.is_file() and sha256_of(target) == wanted):
+        draft = temporary(target)
+        try:
+            with source.open("rb") as stream, draft.open("wb") as out:
+                shutil.copyfileobj(stream, out, 1 << 20)
+                out.flush()
+                os.fsync(out.fileno())
+            if sha256_of(draft) != wanted:
+                raise CalibrationError(
+                    ExitCode.ARCHIVE_ERROR,
+                    f"{target} reads back differently from {source}; check the archive's disk",
+                )
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+    return {"bytes": source.stat().st_size, "sha256": wanted}
+
+
+def record(shelf: Path, files: dict[str, dict[str, Any]], facts: dict[str, Any]) -> bool:
+    """Merge records into the manifest; return whether it changed (a re-run leaves it as it is)."""
+    manifest = load(shelf)
+    merged = {**manifest["files"], **files}
+    if merged == manifest["files"] and all(manifest.get(k) == v for k, v in facts.items()):
+        return False
+    manifest.update(facts)
+    manifest["files"] = dict(sorted(merged.items()))
+    manifest["updated"] = datetime.now(UTC).isoformat(timespec="seconds")
+    path = shelf / MANIFEST
+    draft = temporary(path)
+    try:
+        draft.write_text(json.dumps(manifest, indent=1) + "\n")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def faults(shelf: Path) -> list[str]:
+    """Return a sentence for each archived file that is missing or does not verify."""
+    files = load(shelf)["files"]
+    if not files:
+        return [f"{shelf / MANIFEST} lists no file"]
+    out = []
+    for name, entry in files.items():
+        path = shelf / name
+        if not path.is_file():
+            out.append(f"{name} is missing")
+        elif sha256_of(path) != entry.get("sha256"):
+            out.append(f"{name} has another sha256 than the manifest")
+    return out

@@ -1,0 +1,99 @@
+"""The bias level from the overscan columns, as calacs fits it (the classic path).
+
+calacs's quirks are kept on purpose: the clip limits are truncated to whole numbers, and the fit,
+made against the trimmed row, is evaluated at the untrimmed row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LevelFit:
+    """A straight line in row: ``intercept + slope * (row - centre)``."""
+
+    intercept: float
+    slope: float
+    centre: int
+    rejected: int
+
+    def at(self, rows: NDArray[np.int64]) -> F64:
+        """Return the level at untrimmed rows."""
+        return np.asarray(self.intercept + self.slope * (rows - self.centre), dtype=np.float64)
+
+
+class NoOverscan(ValueError):
+    """Not one usable overscan pixel."""
+
+
+def line_medians(values: NDArray[np.floating], good: NDArray[np.bool_]) -> F64:
+    """Return each line's median over its good pixels, in double; NaN where a line has none."""
+    ordered = np.sort(np.where(good, values.astype(np.float64), np.inf), axis=1)
+    count = good.sum(axis=1)
+    usable = count > 0
+    low, high = np.maximum(count - 1, 0) // 2, count // 2
+    high = np.minimum(high, ordered.shape[1] - 1)
+    lines = np.arange(len(ordered))
+    out = (ordered[lines, low] + np.where(usable, ordered[lines, high], 0.0)) / 2
+    out[~usable] = np.nan
+    return np.asarray(out)
+
+
+def _keep(levels: F64, read_noise: float) -> tuple[NDArray[np.bool_], int]:
+    """Return which lines survive calacs's two single passes of one-sided clipping."""
+    present = ~np.isnan(levels)
+    mean = float(levels[present].mean())
+    spread = float(levels[present].std(ddof=1)) if present.sum() > 1 else 0.0
+    if mean > 0:
+        spread = min(spread, math.sqrt(mean))
+    first = present & ~(levels > abs(int(3 * spread + mean)))
+    mean = float(levels[first].mean()) if first.any() else mean
+    above = levels > abs(int(3 * read_noise + mean))
+    rejected = int((present & ~first).sum() + (present & above).sum())
+    return first & ~above, rejected
+
+
+def fit_level(levels: F64, read_noise: float) -> LevelFit:
+    """Fit the bias level of one amplifier.
+
+    Parameters
+    ----------
+    levels
+        Median of each line of the trimmed area, NaN where a line has no usable pixel.
+    read_noise
+        In the unit of `levels`.
+    """
+    if np.isnan(levels).all():
+        raise NoOverscan("no usable overscan pixel")
+    keep, rejected = _keep(levels, read_noise)
+    if not keep.any():
+        raise NoOverscan("every overscan line was rejected")
+    centre = len(levels) // 2
+    x = np.arange(len(levels), dtype=np.float64)[keep] - centre
+    y = levels[keep]
+    dx = x - x.mean()
+    spread = float((dx * dx).sum())
+    slope = float((dx * (y - y.mean())).sum()) / spread if spread else 0.0
+    return LevelFit(float(y.mean() - slope * x.mean()), slope, centre, rejected)
+
+
+def drift_slope(
+    values: NDArray[np.floating], good: NDArray[np.bool_], columns: Sequence[int]
+) -> float:
+    """Return the slope along the line from the virtual overscan (rows by columns)."""
+    medians = line_medians(values.T, good.T)
+    keep = ~np.isnan(medians)
+    if keep.sum() < 2:
+        return 0.0
+    x = np.asarray(columns, dtype=np.float64)[keep]
+    y = medians[keep]
+    dx = x - x.mean()
+    return float((dx * (y - y.mean())).sum() / (dx * dx).sum())

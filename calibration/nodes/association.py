@@ -1,0 +1,61 @@
+"""Associations: which exposures belong together."""
+
+from __future__ import annotations
+
+from calibration.context import Context
+from calibration.exit_codes import CalibrationError, ExitCode
+from calibration.fits import read, read_table
+from calibration.names import dataset_name
+
+
+def table_of(context: Context) -> list[dict[str, object]]:
+    """Return the rows of the association table, from the work folder or the incoming one."""
+    name = f"{context.dataset}_asn.fits"
+    for path in (context.folder / name, context.incoming / name, context.incoming / f"{name}.gz"):
+        if path.is_file():
+            hdus = read(path)
+            if len(hdus) < 2:
+                raise CalibrationError(
+                    ExitCode.ASSOCIATION_ERROR, f"{path.name} has no table; deliver it again"
+                )
+            return read_table(hdus[1])
+    return []
+
+
+def members_of(context: Context) -> tuple[str, ...]:
+    """Return the exposures of a dataset: its members, or itself when it is no association.
+
+    Members come from the command line, else from the association table (present exposures), else
+    from the raw headers in the work area that name this association.
+    """
+    if context.members:
+        return context.members
+    rows = table_of(context)
+    members = tuple(
+        dataset_name(str(row["MEMNAME"]).strip())
+        for row in rows
+        if str(row["MEMTYPE"]).strip().upper().startswith("EXP") and _present(row["MEMPRSNT"])
+    )
+    if rows and not members:
+        raise CalibrationError(
+            ExitCode.ASSOCIATION_ERROR,
+            f"{context.dataset}_asn.fits: no exposure is present (MEMPRSNT); correct the table",
+        )
+    if members:
+        return members
+    if context.first_of(("flt", "raw", "qlx")) is not None:
+        return (context.dataset,)
+    return _members_by_header(context) or (context.dataset,)
+
+
+def _present(value: object) -> bool:
+    return value in (True, "T", 1, b"T") or str(value).strip() == "T"
+
+
+def _members_by_header(context: Context) -> tuple[str, ...]:
+    found = []
+    for path in sorted(context.work.glob("*/*_raw.fits")):
+        header = read(path, headers_only=True)[0].header
+        if header.text("ASN_ID").lower() == context.dataset:
+            found.append(path.parent.name)
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Simulated exposures, references and telemetry, and the staging of real ones."""
