@@ -137,7 +137,9 @@ def combine(members: Sequence[Member], parameters: Parameters) -> Combined:
     exposure = np.float32(sum(m.time for m in members))
     sci = average * exposure + np.float32(max(sum(skies), 0.0))
     safe = np.where(state.time > 0, state.time, np.float32(1))
-    err = np.where(state.time > 0, (exposure / safe) * np.sqrt(state.variance, dtype=np.float64), 0.0)
+    err = np.where(
+        state.time > 0, (exposure / safe) * np.sqrt(state.variance, dtype=np.float64), 0.0
+    )
     err = err.astype(np.float32)
     err[0, 0] = -1.0  # acsrej marks its output so; the dark's errors make it positive again
     rejected = sum(int(((m == HIT) | (m == SPILL)).sum()) for m in state.masks)

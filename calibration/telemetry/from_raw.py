@@ -65,9 +65,7 @@ def encode(hdus: list[Hdu], file: str) -> list[bytes]:
             for index, offset in enumerate(range(0, len(part), CHUNK)):
                 chunk = part[offset : offset + CHUNK]
                 total = -(-len(part) // CHUNK)
-                out.append(
-                    encoder.packet(kind, _stamp(start, index, hdu_number, total), chunk)
-                )
+                out.append(encoder.packet(kind, _stamp(start, index, hdu_number, total), chunk))
     for number, chip in enumerate(chips):
         out += _lines(encoder, chip, number, start)
     return out + _engineering(encoder, primary, start)
@@ -109,9 +107,7 @@ def _lines(encoder: Encoder, chip: Hdu, number: int, start: float) -> list[bytes
     counts = (chip.stored().view(">u2") ^ np.uint16(0x8000)).astype(">u2")
     ccd = int(chip.header.get("CCDCHIP", number + 1))
     return [
-        encoder.packet(
-            Kind.CHIP + number, _stamp(start, line, 0, nx, ccd), counts[line].tobytes()
-        )
+        encoder.packet(Kind.CHIP + number, _stamp(start, line, 0, nx, ccd), counts[line].tobytes())
         for line in range(ny)
     ]
 

@@ -153,9 +153,7 @@ def _assemble(
 def write_raw(received: Received, path: Path, file: str) -> None:
     """Write the raw file: to the byte what was sent, or with fill and flags where lines failed."""
     facts = received.facts
-    headers = _assemble(
-        received.keywords, facts["hdus"], facts["keyword_packets"], "keyword", file
-    )
+    headers = _assemble(received.keywords, facts["hdus"], facts["keyword_packets"], "keyword", file)
     data = _assemble(received.data, facts["hdus"], facts["data_packets"], "data", file)
     lost = sum(int((chip.state == 0).sum()) for chip in received.chips)
     damaged = sum(int((chip.state == 1).sum()) for chip in received.chips)
