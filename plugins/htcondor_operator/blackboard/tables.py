@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from htcondor_operator.blackboard.comments import COMMENTS
+
 metadata = sa.MetaData()
 
 _now = sa.text("now()")
@@ -26,6 +28,11 @@ owl_run = sa.Table(
     sa.Column("dag_id", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("launch_task_id", sa.Text, nullable=False, server_default="launch"),
+    # The launch task instance that the latest attempt answers (see owl_node.ti_id).
+    sa.Column("launch_ti_id", UUID(as_uuid=False)),
+    # Whether HTCondorExecutor shows the run; otherwise its tasks look for themselves (workers of
+    # other executors, dag.test()).
+    sa.Column("mirrored", sa.Boolean, nullable=False, server_default="false"),
     sa.Column("workflow", sa.Text, nullable=False),
     sa.Column("dataset", sa.Text, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
@@ -43,6 +50,7 @@ owl_run = sa.Table(
     sa.UniqueConstraint("dag_id", "run_id", name="owl_run_dag_run"),
     sa.Index("owl_run_dataset", "dataset", "run_key"),
     sa.Index("owl_run_state", "state", "run_key"),
+    sa.Index("owl_run_launch", "launch_ti_id"),
 )
 
 owl_attempt = sa.Table(
@@ -101,6 +109,8 @@ owl_node = sa.Table(
     sa.Column("cluster", sa.Integer),
     sa.Column("proc", sa.Integer),
     sa.Column("priority", sa.Integer),
+    # DAGMan's RETRY of the node: a failed try is not the node's end before this many.
+    sa.Column("retries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("owner", sa.Text),
     sa.Column("host", sa.Text),
     sa.Column("slot", sa.Text),
@@ -130,6 +140,10 @@ owl_node = sa.Table(
     sa.ForeignKeyConstraint(["run_key", "attempt"], ["owl_attempt.run_key", "owl_attempt.attempt"]),
     sa.Index("owl_node_cluster", "cluster", "proc"),
     sa.Index("owl_node_updated", "updated_at"),
+    sa.Index("owl_node_ti", "ti_id"),
+    sa.Index(
+        "owl_node_unbound", "run_key", postgresql_where=sa.text("ti_id IS NULL AND NOT spared")
+    ),
 )
 
 owl_event = sa.Table(
@@ -221,3 +235,10 @@ owl_product = sa.Table(
     _time("archived_at", nullable=False, server_default=_now),
     sa.Index("owl_product_dataset", "dataset"),
 )
+
+# A test sees to it that no words are missing.
+for _table in metadata.tables.values():
+    _words = COMMENTS.get(_table.name, {})
+    _table.comment = _words.get("")
+    for _column in _table.columns:
+        _column.comment = _words.get(_column.name)

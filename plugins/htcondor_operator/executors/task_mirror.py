@@ -1,0 +1,353 @@
+"""Writes Airflow's own tables: the only module that does.
+
+The blackboard's rows are mirrored into ``task_instance`` in bulk. This is not public API of
+Airflow; it was written against 3.3.2 and ``tests/integration/test_airflow_contract.py`` fails
+loudly when the columns or the scheduler's expectations change.
+
+Rules that come from Airflow's scheduler:
+
+- a ``success`` event for a task instance that is not running counts as a mismatch and becomes a
+  failure, so running and success are written here, and only failures go through the executor's
+  events (where retries, callbacks and propagation happen);
+- rows keep ``queued_by_job_id`` and ``last_heartbeat_at`` NULL, so that neither adoption after a
+  scheduler's death, nor the heartbeat purge, nor the stuck-in-queued check touches them; a row
+  that is about to fail gets the executor's job id, else the event is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+# A task instance of this executor that nobody has finished yet, neither mirror nor operator.
+_OPEN = """ti.executor = %(executor)s
+          AND (ti.state IS NULL OR ti.state IN ('scheduled', 'queued', 'running'))"""
+
+# DAGMan's word counts where the scheduler only propagated something.
+_SHOWN_WRONG = """ti.executor = %(executor)s AND (ti.state IS NULL OR ti.state IN
+          ('scheduled', 'queued', 'running', 'upstream_failed', 'skipped'))"""
+
+# A task instance that was never scheduled has the try number of its last try (or 0).
+_NEXT_TRY = "CASE WHEN ti.state IS NULL THEN ti.try_number + 1 ELSE ti.try_number END"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task instance that must be failed through the executor's events."""
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int
+    try_number: int
+    message: str
+
+
+def mirror_running(cur: Cursor, executor: str, since: Any) -> int:
+    """Show as running what runs (or is held after it ran); return the number of changed rows."""
+    cur.execute(
+        f"""
+        UPDATE task_instance ti
+        SET state = 'running', try_number = {_NEXT_TRY}, start_date = n.started_at,
+            end_date = NULL, duration = NULL, hostname = coalesce(n.host, ''),
+            unixname = n.owner, queued_dttm = n.submitted_at,
+            external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
+            queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
+        WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
+          AND (n.state = 'running' OR (n.state = 'held' AND n.started_at IS NOT NULL))
+          AND {_SHOWN_WRONG}
+          AND (ti.state IS DISTINCT FROM 'running'
+               OR ti.start_date IS DISTINCT FROM n.started_at
+               OR ti.hostname IS DISTINCT FROM coalesce(n.host, ''))
+        """,  # noqa: S608 - the fragments are constants of this module
+        {"executor": executor, "since": since},
+    )
+    return int(cur.rowcount)
+
+
+def mirror_requeued(cur: Cursor, executor: str, since: Any) -> int:
+    """Show as queued again what was evicted or retried by DAGMan."""
+    cur.execute(
+        """
+        UPDATE task_instance ti SET state = 'queued', updated_at = now()
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
+        WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
+          AND n.state IN ('unready', 'ready', 'submitted', 'idle') AND ti.state = 'running'
+          AND ti.executor = %(executor)s
+        """,
+        {"executor": executor, "since": since},
+    )
+    return int(cur.rowcount)
+
+
+def mirror_success(cur: Cursor, executor: str, since: Any) -> int:
+    """Show as successful what is done, with its true times."""
+    cur.execute(
+        f"""
+        UPDATE task_instance ti
+        SET state = 'success', try_number = {_NEXT_TRY},
+            start_date = coalesce(n.started_at, n.ended_at), end_date = n.ended_at,
+            duration = extract(epoch FROM n.ended_at - coalesce(n.started_at, n.ended_at)),
+            hostname = coalesce(n.host, ''), unixname = n.owner, queued_dttm = n.submitted_at,
+            external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
+            queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
+        WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
+          AND n.state = 'done' AND {_SHOWN_WRONG}
+        """,  # noqa: S608 - the fragments are constants of this module
+        {"executor": executor, "since": since},
+    )
+    return int(cur.rowcount)
+
+
+def detach_queued(cur: Cursor, executor: str) -> int:
+    """Take queued task instances out of the scheduler's stuck and adoption checks."""
+    cur.execute(
+        """
+        UPDATE task_instance SET queued_by_job_id = NULL, last_heartbeat_at = NULL
+        WHERE state = 'queued' AND executor = %(executor)s AND queued_by_job_id IS NOT NULL
+        """,
+        {"executor": executor},
+    )
+    return int(cur.rowcount)
+
+
+def _failures(cur: Cursor) -> list[Failure]:
+    return [Failure(*row) for row in cur.fetchall()]
+
+
+_RETURNING_KEY = "RETURNING ti.dag_id, ti.task_id, ti.run_id, ti.map_index, ti.try_number"
+
+
+def claim_failed(cur: Cursor, executor: str, since: Any, job_id: int | None) -> list[Failure]:
+    """Claim as running, for this executor, what failed; return what must be failed by event."""
+    cur.execute(
+        f"""
+        UPDATE task_instance ti
+        SET state = 'running', try_number = {_NEXT_TRY},
+            start_date = coalesce(n.started_at, n.submitted_at, n.ended_at, now()),
+            hostname = coalesce(n.host, ''), unixname = n.owner, queued_dttm = n.submitted_at,
+            external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
+            queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
+        WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
+          AND n.state IN ('failed', 'removed') AND {_OPEN}
+          AND (n.try >= n.retries OR EXISTS (
+                 SELECT 1 FROM owl_attempt a WHERE a.run_key = n.run_key
+                    AND a.attempt = n.attempt AND a.state IN ('done', 'failed', 'removed')))
+          AND NOT EXISTS (SELECT 1 FROM owl_node later
+                          WHERE later.run_key = n.run_key AND later.attempt = n.attempt
+                            AND later.node = n.node AND later.try > n.try)
+        {_RETURNING_KEY}, coalesce(n.reason, 'exit code ' || n.exit_code, n.state)
+        """,  # noqa: S608 - the fragments are constants of this module
+        {"executor": executor, "since": since, "job": job_id},
+    )
+    return _failures(cur)
+
+
+def claim_abandoned(
+    cur: Cursor, executor: str, job_id: int | None, grace_s: float
+) -> list[Failure]:
+    """Claim what waits in an attempt that is over: DAGMan ended without a word about it.
+
+    Only what the scheduler itself thinks should run by now; the rest is propagated by it.
+    """
+    cur.execute(
+        f"""
+        UPDATE task_instance ti
+        SET state = 'running', start_date = coalesce(ti.start_date, a.ended_at),
+            queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
+        FROM owl_node n
+        JOIN owl_run r ON r.run_key = n.run_key AND r.latest_attempt = n.attempt
+                      AND r.mirrored
+        JOIN owl_attempt a ON a.run_key = n.run_key AND a.attempt = n.attempt
+        WHERE n.ti_id = ti.id AND n.carried_from IS NULL
+          AND ti.executor = %(executor)s AND ti.state IN ('scheduled', 'queued', 'running')
+          AND n.state NOT IN ('done', 'failed', 'removed')
+          AND a.state IN ('done', 'failed', 'removed')
+          AND a.ended_at < now() - %(grace)s * interval '1 second'
+        {_RETURNING_KEY},
+          'DAGMan of attempt ' || a.attempt || ' ended (' || a.state || ') and left this node '
+          || n.state || coalesce(': ' || a.error_message, '') || '. Clear it to rescue.'
+        """,  # noqa: S608 - the fragments are constants of this module
+        {"executor": executor, "job": job_id, "grace": grace_s},
+    )
+    return _failures(cur)
+
+
+def true_times_of_failures(cur: Cursor, executor: str, since: Any) -> int:
+    """Give failed task instances their job's times (the scheduler stamps the time of the event)."""
+    cur.execute(
+        """
+        UPDATE task_instance ti
+        SET start_date = coalesce(n.started_at, n.submitted_at, n.ended_at),
+            end_date = n.ended_at, hostname = coalesce(n.host, ''),
+            duration = extract(epoch FROM n.ended_at
+                               - coalesce(n.started_at, n.submitted_at, n.ended_at))
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
+        WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
+          AND n.state IN ('failed', 'removed') AND ti.state = 'failed'
+          AND ti.executor = %(executor)s AND n.ended_at IS NOT NULL
+          AND ti.end_date IS DISTINCT FROM n.ended_at
+        """,
+        {"executor": executor, "since": since},
+    )
+    return int(cur.rowcount)
+
+
+def claim_foreign(
+    cur: Cursor, executor: str, job_id: int | None, operators: Collection[str]
+) -> list[Failure]:
+    """Claim queued task instances of operators that this executor cannot run."""
+    cur.execute(
+        f"""
+        UPDATE task_instance ti
+        SET queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
+        WHERE ti.state = 'queued' AND ti.executor = %(executor)s
+          AND ti.operator <> ALL(%(operators)s)
+        {_RETURNING_KEY},
+          'operator ' || ti.operator || ' cannot run on HTCondorExecutor, which only mirrors the '
+          'nodes of DAGMan workflows: take executor= off the task'
+        """,  # noqa: S608 - the fragments are constants of this module
+        {"executor": executor, "job": job_id, "operators": list(operators)},
+    )
+    return _failures(cur)
+
+
+def start_launches(cur: Cursor, ti_ids: Collection[str]) -> int:
+    """Show launch task instances as running while the gateway works on them."""
+    cur.execute(
+        """
+        UPDATE task_instance SET state = 'running', start_date = now(), end_date = NULL,
+               duration = NULL, queued_by_job_id = NULL, last_heartbeat_at = NULL,
+               updated_at = now()
+        WHERE id = ANY(%(ids)s::uuid[]) AND state = 'queued'
+        """,
+        {"ids": list(ti_ids)},
+    )
+    return int(cur.rowcount)
+
+
+def finish_launches(cur: Cursor) -> int:
+    """Show launches as successful whose attempt DAGMan has taken over."""
+    cur.execute(
+        """
+        UPDATE task_instance ti
+        SET state = 'success', end_date = now(),
+            duration = extract(epoch FROM now() - ti.start_date),
+            hostname = coalesce(a.schedd, ''),
+            external_executor_id = a.cluster::text, updated_at = now()
+        FROM owl_run r JOIN owl_attempt a
+          ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
+        WHERE r.launch_ti_id = ti.id AND r.mirrored AND ti.state = 'running'
+          AND a.state IN ('live', 'done', 'failed', 'removed')
+        """
+    )
+    return int(cur.rowcount)
+
+
+def claim_refused_launches(cur: Cursor, job_id: int | None) -> list[Failure]:
+    """Claim launches whose attempt was refused; return what must be failed by event."""
+    cur.execute(
+        f"""
+        UPDATE task_instance ti
+        SET queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
+        FROM owl_run r JOIN owl_attempt a
+          ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
+        WHERE r.launch_ti_id = ti.id AND r.mirrored AND ti.state = 'running' AND a.state = 'refused'
+        {_RETURNING_KEY}, coalesce(a.error_kind || ': ' || a.error_message, 'refused')
+        """,  # noqa: S608 - the fragments are constants of this module
+        {"job": job_id},
+    )
+    return _failures(cur)
+
+
+def bind_new_rows(cur: Cursor, executor: str) -> int:
+    """Bind the rows of first attempts to the task instances that show them."""
+    cur.execute(
+        """
+        UPDATE owl_node n SET ti_id = ti.id, updated_at = now()
+        FROM owl_run r, task_instance ti
+        WHERE r.run_key = n.run_key AND r.latest_attempt = n.attempt AND r.mirrored
+          AND n.ti_id IS NULL AND NOT n.spared
+          AND r.state IN ('launching', 'rescued', 'running', 'held')
+          AND ti.dag_id = r.dag_id AND ti.run_id = r.run_id
+          AND ti.task_id = n.task_id AND ti.map_index = -1 AND ti.executor = %(executor)s
+        """,
+        {"executor": executor},
+    )
+    return int(cur.rowcount)
+
+
+def skip_absent(cur: Cursor) -> int:
+    """Skip the tasks that a run does not have (unused member slots of an association)."""
+    cur.execute(
+        """
+        UPDATE task_instance ti
+        SET state = 'skipped', start_date = now(), end_date = now(), duration = 0,
+            try_number = greatest(ti.try_number, 1), updated_at = now()
+        FROM owl_run r
+        JOIN owl_attempt a ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
+        JOIN task_instance launch ON launch.id = r.launch_ti_id AND launch.state = 'running'
+        WHERE ti.dag_id = r.dag_id AND ti.run_id = r.run_id AND r.mirrored
+          AND a.state IN ('live', 'done', 'failed', 'removed')
+          AND ti.task_id <> r.launch_task_id
+          AND ti.operator = 'HTCondorNodeOperator'
+          AND (ti.state IS NULL OR ti.state IN ('scheduled', 'queued'))
+          AND NOT EXISTS (SELECT 1 FROM owl_node n WHERE n.run_key = r.run_key
+                            AND n.attempt = a.attempt AND n.task_id = ti.task_id)
+        """
+    )
+    return int(cur.rowcount)
+
+
+def reset_task_instances(session: Any, ti_ids: Collection[str]) -> dict[str, str]:
+    """Make task instances ready for another try, keeping the old one in Airflow's history.
+
+    Returns
+    -------
+    dict
+        Old identity -> new identity.
+    """
+    from uuid import UUID
+
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    found = session.scalars(
+        select(TaskInstance).where(TaskInstance.id.in_([UUID(str(ti)) for ti in ti_ids]))
+    ).all()
+    renamed: dict[str, str] = {}
+    for ti in found:
+        old = str(ti.id)
+        ti.prepare_db_for_next_try(session)
+        ti.state = None
+        ti.max_tries = max(ti.max_tries, ti.try_number)
+        ti.external_executor_id = None
+        ti.queued_by_job_id = None
+        ti.last_heartbeat_at = None
+        renamed[old] = str(ti.id)
+    session.flush()
+    return renamed
+
+
+def release_restarting(cur: Cursor, ti_ids: Collection[str]) -> int:
+    """Let cleared running task instances be scheduled again.
+
+    Airflow has already recorded the old try and given a new identity when it set ``restarting``.
+    """
+    cur.execute(
+        """
+        UPDATE task_instance SET state = NULL, external_executor_id = NULL, end_date = NULL,
+               queued_by_job_id = NULL, last_heartbeat_at = NULL,
+               max_tries = greatest(max_tries, try_number), updated_at = now()
+        WHERE id = ANY(%(ids)s::uuid[]) AND state = 'restarting'
+        """,
+        {"ids": list(ti_ids)},
+    )
+    return int(cur.rowcount)

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+DONE = "2026-01-02 03:04:15+00:00"
+
+
+@pytest.fixture
+def live(site):
+    """A run whose DAGMan is in the queue."""
+    site.trigger({"dataset": "drill001", "priority": 5})
+    site.loop()
+    site.gateway_renders()
+    site.attempt_becomes("live")
+    site.loop()
+    return site
+
+
+@pytest.fixture
+def failed(live):
+    """A run in which B has failed: A and C are done, D and E were never run."""
+    live.nodes_become("done", "A", "C")
+    live.nodes_become("failed", "B", exit_code=28)
+    live.loop()
+    live.nodes_become("futile", "D", "E")
+    live.attempt_becomes("failed")
+    live.loop()
+    return live
+
+
+def test_launch_is_requested_once_and_waits(site):
+    site.trigger({"dataset": "drill001", "priority": 5})
+    site.loop(6)
+    (attempt,) = site.attempts()
+    assert (attempt["kind"], attempt["state"]) == ("first", "wanted")
+    assert site.tasks()["launch"] == "running"
+    assert site.task("A")["state"] is None
+
+
+def test_nodes_are_mirrored_with_true_times(live):
+    assert live.tasks()["launch"] == "success"
+    live.nodes_become("running", "A")
+    live.loop(1)
+    task = live.task("A")
+    assert (task["state"], task["hostname"], task["try_number"]) == ("running", "host7", 1)
+    live.nodes_become("done", "A")
+    live.loop(1)
+    task = live.task("A")
+    assert task["state"] == "success"
+    assert str(task["end_date"]) == DONE
+    assert task["duration"] == 10
+    live.nodes_become("done", "B", "C", "D", "E")
+    live.loop()
+    assert set(live.tasks().values()) == {"success"}
+    assert live.dag_run_state() == "success"
+
+
+def test_a_job_that_waits_long_is_not_requeued(live):
+    live.nodes_become("idle", "A")
+    live.loop()
+    assert live.tasks()["A"] == "queued"
+    live.sql("UPDATE task_instance SET queued_dttm = now() - interval '2 days'")
+    with live.create_session() as session:
+        assert list(live.runner._get_tis_stuck_in_queued(session)) == []
+
+
+def test_failure_goes_through_airflow(failed):
+    assert failed.tasks() == {
+        "launch": "success",
+        "A": "success",
+        "B": "failed",
+        "C": "success",
+        "D": "upstream_failed",
+        "E": "upstream_failed",
+    }
+    assert failed.dag_run_state() == "failed"
+    assert str(failed.task("B")["end_date"]) == DONE
+    # The callback is what alerts people.
+    assert [request.ti.task_id for request in failed.sent] == ["B"]
+    assert "28" in failed.sent[0].msg
+
+
+def rescued(site, *reruns):
+    """Let the rescue run to its end and check that nothing else ran."""
+    attempts = site.attempts()
+    assert len(attempts) == 2
+    rows = site.nodes()
+    assert {name for name, row in rows.items() if row["carried_from"] is None} == set(reruns)
+    site.attempt_becomes("live")
+    site.loop()
+    site.nodes_become("done", *reruns)
+    site.attempt_becomes("done")
+    site.loop(6)
+    assert set(site.tasks().values()) == {"success"}
+    assert site.dag_run_state() == "success"
+    assert len(site.attempts()) == 2
+
+
+def test_clear_with_downstream(failed):
+    failed.clear("B", downstream=True)
+    failed.loop()
+    rescued(failed, "B", "D", "E")
+
+
+def test_clear_without_downstream(failed):
+    failed.clear("B")
+    failed.loop()
+    rescued(failed, "B", "D", "E")
+
+
+def test_clear_of_a_node_that_succeeded(failed):
+    failed.clear("C")
+    failed.loop()
+    # B failed and is not done: DAGMan runs it as well.
+    rescued(failed, "B", "C", "D", "E")
+
+
+def test_clear_of_several_is_one_rescue(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("failed", "B", "C", exit_code=1)
+    live.nodes_become("futile", "D", "E")
+    live.attempt_becomes("failed")
+    live.loop()
+    live.clear("B", "C")
+    live.loop()
+    rescued(live, "B", "C", "D", "E")
+
+
+def test_clears_one_after_the_other_are_folded(failed):
+    failed.clear("B")
+    failed.loop()
+    failed.clear("C")
+    failed.loop()
+    rescued(failed, "B", "C", "D", "E")
+
+
+def test_clear_of_a_running_node_spares_its_sibling(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B", "C")
+    live.loop(1)
+    live.clear("B")
+    assert live.tasks()["B"] == "restarting"
+    live.loop()
+    rows = live.nodes()
+    assert rows["C"]["spared"]
+    assert rows["A"]["carried_from"] == 1
+    assert len(live.attempts()) == 2
+    # C ends in the predecessor; the gateway carries it over.
+    live.sql(
+        """UPDATE owl_node n SET state = 'done', ended_at = now(), updated_at = now() FROM owl_run r
+           WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'C'"""
+    )
+    live.sql(
+        """UPDATE owl_node n SET carried_from = 1, spared = false FROM owl_run r
+           WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'C'
+             AND n.attempt = 2"""
+    )
+    live.loop()
+    assert live.tasks()["C"] == "success"
+    rescued(live, "B", "D", "E")
+
+
+def test_clear_of_the_whole_run_is_a_fresh_attempt(failed):
+    failed.clear()
+    failed.loop()
+    assert failed.attempts()[1]["kind"] == "fresh"
+    assert failed.attempts()[0]["state"] == "failed"
+    rescued(failed, "A", "B", "C", "D", "E")
+
+
+def test_mark_success_lets_dagman_go_on_after_it(failed):
+    failed.mark_success("B")
+    failed.loop()
+    assert failed.nodes()["B"]["carried_from"] == 1
+    assert "marked as successful" in failed.nodes()["B"]["reason"]
+    rescued(failed, "D", "E")
+
+
+def test_mark_success_of_the_last_node_needs_no_attempt(live):
+    live.nodes_become("done", "A", "B", "C", "D")
+    live.nodes_become("failed", "E", exit_code=1)
+    live.attempt_becomes("failed")
+    live.loop()
+    live.mark_success("E")
+    live.executor._full_at = 0.0
+    live.loop()
+    assert len(live.attempts()) == 1
+    # Airflow itself leaves such a run's own state alone.
+    assert live.tasks()["E"] == "success"
+    (run,) = live.sql("SELECT state FROM owl_run WHERE run_id = %(run_id)s")
+    assert run["state"] == "done"
+
+
+def test_clear_of_what_has_not_started_attaches(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B", "C")
+    live.loop(2)
+    live.clear("E")
+    live.loop()
+    assert len(live.attempts()) == 1
+    live.nodes_become("done", "B", "C", "D", "E")
+    live.attempt_becomes("done")
+    live.loop()
+    assert live.dag_run_state() == "success"
+
+
+def test_refused_submission_fails_the_launch_with_its_reason(site):
+    site.trigger({"dataset": "drill001"})
+    site.loop()
+    site.attempt_becomes("refused", error_kind="disk_full", error_message="no space on /data")
+    site.loop()
+    assert site.tasks()["launch"] == "failed"
+    assert "no space on /data" in site.sent[0].msg
+    # After the cause is mended, a clear of the launch is a new attempt.
+    site.clear("launch", downstream=True)
+    site.loop()
+    assert [a["state"] for a in site.attempts()] == ["refused", "wanted"]
+
+
+@pytest.mark.parametrize(
+    ("conf", "said"),
+    [
+        ({"dataset": "../etc/passwd"}, "dataset"),
+        ({"dataset": "a b"}, "'a b'"),
+        ({"dataset": "ok", "priority": "high"}, "'high'"),
+    ],
+)
+def test_bad_conf_is_refused_and_named(site, conf, said):
+    # Airflow's own check of params refuses most of this; the executor does not rely on it.
+    site.trigger({"dataset": "good"})
+    site.sql(
+        "UPDATE dag_run SET conf = %(conf)s WHERE run_id = %(run_id)s",
+        conf=json.dumps(conf),
+    )
+    site.loop()
+    assert site.tasks()["launch"] == "failed"
+    assert said in site.sent[0].msg
+    (attempt,) = site.attempts()
+    assert attempt["state"] == "refused"
+    assert said in attempt["error_message"]
+
+
+def test_a_dead_dagman_fails_what_waits(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B", "C")
+    live.loop()
+    live.attempt_becomes("failed", error_message="condor_dagman was killed by signal 9")
+    live.loop()
+    tasks = live.tasks()
+    assert (tasks["B"], tasks["C"]) == ("failed", "failed")
+    assert "signal 9" in live.sent[0].msg
+    assert live.dag_run_state() == "failed"
+
+
+def test_unused_slots_are_skipped_and_children_are_not(site):
+    site.trigger({"dataset": "drill001"})
+    site.loop()
+    site.gateway_renders(("A", "B", "D", "E"))
+    site.attempt_becomes("live")
+    site.loop()
+    assert site.tasks()["C"] == "skipped"
+    site.nodes_become("done", "A", "B", "D", "E")
+    site.attempt_becomes("done")
+    site.loop(6)
+    assert site.dag_run_state() == "success"
+    assert site.tasks()["E"] == "success"
+
+
+def test_a_scheduler_that_died_changes_nothing(live):
+    from airflow.utils.state import JobState
+
+    live.nodes_become("running", "A")
+    live.loop(1)
+    with live.create_session() as session:
+        live.runner.job.state = JobState.FAILED
+        session.merge(live.runner.job)
+    successor = type(live)()
+    successor.run_id, successor.dag_id = live.run_id, live.dag_id
+    successor.runner.adopt_or_reset_orphaned_tasks()
+    successor.loop(2)
+    assert successor.task("A")["state"] == "running"
+    assert len(successor.attempts()) == 1
+    successor.nodes_become("done", "A")
+    successor.loop(1)
+    assert successor.tasks()["A"] == "success"

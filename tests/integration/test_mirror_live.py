@@ -1,0 +1,137 @@
+"""The mirror daemon against a real pool and a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mirror_support import Board, command, mirror, submit, until, write_dag
+
+from htcondor_operator.condor.bindings import Bindings
+from htcondor_operator.condor.pool import PersonalPool
+
+pytestmark = [pytest.mark.pool, pytest.mark.database]
+
+JOB = """JOB {name} {{
+  executable = {program}
+  arguments = "{arguments}"
+  output = {name}.out
+  error = {name}.err
+  {more}
+}}
+"""
+
+
+def job(name: str, program: str = "/bin/true", arguments: str = "", more: str = "") -> str:
+    return JOB.format(name=name, program=program, arguments=arguments, more=more)
+
+
+@pytest.fixture(scope="module")
+def bindings(pool: PersonalPool) -> Iterator[Bindings]:
+    made = Bindings()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def board(database: str) -> Iterator[Board]:
+    made = Board(database)
+    yield made
+    made.connection.close()
+
+
+def test_a_chain_becomes_true_rows(
+    pool: PersonalPool, bindings: Bindings, board: Board, run_dir: Path
+) -> None:
+    text = (
+        job("A", "/bin/sleep", "2") + job("B") + job("C") + "PARENT A CHILD B\nPARENT B CHILD C\n"
+    )
+    dag = write_dag(run_dir, text)
+    run = board.add_run(dag, "chain")
+    with mirror(pool, board.url, run_dir / "home") as daemon:
+        cluster = submit(bindings, dag, run)
+        until(lambda: board.run_state(run) == "done", 90, lambda: board.states(run))
+        assert daemon.stop() == 0
+    attempt = board.attempt(run)
+    assert (attempt["state"], attempt["cluster"], attempt["exit_code"]) == ("done", cluster, 0)
+    assert attempt["submitted_at"] <= attempt["started_at"] < attempt["ended_at"]
+    rows = board.nodes(run)
+    assert board.states(run) == {"A/0": "done", "B/0": "done", "C/0": "done"}
+    first = rows["A", 0]
+    assert first["exit_code"] == 0
+    assert first["host"]
+    assert first["slot"].startswith("slot1_")
+    assert first["starts"] == 1
+    assert first["source"] == "event_log"
+    assert first["out_path"] == str(run_dir / "A.out")
+    assert 1.5 <= (first["ended_at"] - first["started_at"]).total_seconds() <= 5
+    assert first["submitted_at"] <= first["started_at"]
+    assert first["ended_at"] < rows["B", 0]["started_at"] < rows["C", 0]["started_at"]
+    assert attempt["started_at"] <= first["submitted_at"]
+    cursor = board.rows("SELECT * FROM owl_cursor")[0]
+    assert cursor["lease_by"] is None
+    assert cursor["lag_p99_s"] < 5
+    assert board.rows("SELECT state FROM owl_daemon WHERE name = 'mirror'") == [
+        {"state": "stopped"}
+    ]
+
+
+def test_failure_retry_and_futility(
+    pool: PersonalPool, bindings: Bindings, board: Board, run_dir: Path
+) -> None:
+    text = (
+        job("A")
+        + job("B", "/bin/false")
+        + job("C")
+        + job("D")
+        + "RETRY B 1\nPARENT A CHILD B\nPARENT B CHILD C\nPARENT C CHILD D\n"
+        + "NODE_STATUS_FILE nodes.status 1 ALWAYS-UPDATE\n"
+    )
+    dag = write_dag(run_dir, text)
+    run = board.add_run(dag, "failing")
+    with mirror(pool, board.url, run_dir / "home"):
+        submit(bindings, dag, run)
+        until(lambda: board.run_state(run) == "failed", 90, lambda: board.states(run))
+    assert board.states(run) == {
+        "A/0": "done",
+        "B/0": "failed",
+        "B/1": "failed",
+        "C/0": "futile",
+        "D/0": "futile",
+    }
+    rows = board.nodes(run)
+    assert rows["B", 1]["exit_code"] == 1
+    assert rows["B", 1]["reason"] == "exit code 1"
+    assert rows["C", 0]["reason"]
+    assert board.attempt(run)["exit_code"] == 1
+
+
+def test_a_held_job_shows_its_reason(
+    pool: PersonalPool, bindings: Bindings, board: Board, run_dir: Path
+) -> None:
+    dag = write_dag(run_dir, job("A", "/bin/sleep", "300") + job("H", more="hold = true"))
+    run = board.add_run(dag, "held")
+    with mirror(pool, board.url, run_dir / "home"):
+        cluster = submit(bindings, dag, run)
+        until(lambda: board.nodes(run)["H", 0]["state"] == "held", 60, lambda: board.states(run))
+        assert "hold" in board.nodes(run)["H", 0]["hold_reason"]
+        until(lambda: board.nodes(run)["A", 0]["state"] == "running", 60)
+        assert board.run_state(run) == "running"
+        running = board.nodes(run)["A", 0]["cluster"]
+        command(pool, "condor_hold", "-reason", "to look at it", str(running))
+        until(lambda: board.run_state(run) == "held", 30, lambda: board.states(run))
+        row = board.nodes(run)["A", 0]
+        assert (row["state"], row["hold_code"], row["hold_reason"]) == ("held", 1, row["reason"])
+        assert "to look at it" in row["hold_reason"]
+        command(pool, "condor_release", str(running))
+        until(lambda: board.run_state(run) == "running", 30)
+        assert board.nodes(run)["A", 0]["hold_reason"] is None
+        command(pool, "condor_hold", str(cluster))
+        until(lambda: board.run_state(run) == "held", 30)
+        assert "DAGMan's own job is held" in board.attempt(run)["error_message"]
+        command(pool, "condor_release", str(cluster))
+        until(lambda: board.run_state(run) == "running", 30)
+        command(pool, "condor_rm", str(cluster))
+        until(lambda: board.run_state(run) == "removed", 60, lambda: board.states(run))
+        until(lambda: set(board.states(run).values()) == {"removed"}, 60, lambda: board.states(run))
