@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
 
-from htcondor_operator.executors import clears, launches, task_mirror
+from htcondor_operator.executors import clears, launches, task_mirror, turns, waiting
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecuteTask
@@ -45,6 +45,8 @@ class HTCondorExecutor(BaseExecutor):
         self._seen: datetime | None = None
         self._full_at = 0.0
         self._cleared_at = 0.0
+        # What depends on their failed nodes is the scheduler's to decide.
+        self._failed: set[turns.RunKey] = set()
 
     @property
     def alias(self) -> str:
@@ -138,12 +140,15 @@ class HTCondorExecutor(BaseExecutor):
             self.log.info("run %s was cleared: %s", run_key, action)
 
     def _wake(self, _session: Session, cur: Cursor) -> None:
-        now = time.monotonic()
-        cleared = now - self._cleared_at > CLEARED_PASS_S
-        if found := task_mirror.runs_to_look_at(cur, cleared=cleared):
-            task_mirror.wake_runs(cur, sorted(found))
-        if cleared:
-            self._cleared_at = now
+        """Have the scheduler look where it has something to decide (see ``wake_runs``)."""
+        wanted = self._failed | turns.ended_runs(cur) | turns.ordinary_runs(cur)
+        if time.monotonic() - self._cleared_at > CLEARED_PASS_S:
+            wanted |= turns.cleared_runs(cur)
+            self._cleared_at = time.monotonic()
+        if wanted:
+            turns.wake_runs(cur, sorted(wanted))
+        turns.set_turns(turns.waiting_runs(cur))
+        self._failed = set()
 
     def _mirror(self, cur: Cursor, since: datetime) -> None:
         mine = self.alias
@@ -151,16 +156,18 @@ class HTCondorExecutor(BaseExecutor):
         task_mirror.bind_new_rows(cur, mine)
         task_mirror.skip_absent(cur)
         task_mirror.finish_launches(cur)
-        task_mirror.mirror_queued(cur, mine, since)
         task_mirror.mirror_running(cur, mine, since)
         task_mirror.mirror_requeued(cur, mine, since)
         task_mirror.mirror_success(cur, mine, since)
+        waiting.mirror_queued(cur, mine, since)
+        waiting.mirror_ready(cur, mine, since)
         failures = task_mirror.claim_failed(cur, mine, since, job_id)
         failures += task_mirror.claim_abandoned(cur, mine, job_id, ABANDONED_AFTER_S)
         failures += task_mirror.claim_refused_launches(cur, job_id)
         failures += task_mirror.claim_foreign(cur, mine, job_id, OPERATORS)
         task_mirror.true_times_of_failures(cur, mine, since)
         for failure in failures:
+            self._failed.add((failure.dag_id, failure.run_id))
             key = TaskInstanceKey(
                 failure.dag_id,
                 failure.task_id,
