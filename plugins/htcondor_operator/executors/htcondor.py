@@ -28,6 +28,7 @@ LOCK = 7305_2026
 OVERLAP = timedelta(seconds=20)
 """Rows are stamped when their transaction begins, so late commits are looked for again."""
 
+RECENT = timedelta(minutes=5)
 FULL_PASS_S = 60.0
 CLEARED_PASS_S = 2.0
 ABANDONED_AFTER_S = 10.0
@@ -160,7 +161,8 @@ class HTCondorExecutor(BaseExecutor):
         task_mirror.mirror_requeued(cur, mine, since)
         task_mirror.mirror_success(cur, mine, since)
         waiting.mirror_queued(cur, mine, since)
-        waiting.mirror_ready(cur, mine, since)
+        # Without the full pass over all history: what it misses, the scheduler finds.
+        waiting.mirror_ready(cur, mine, max(since, datetime.now(UTC) - RECENT))
         failures = task_mirror.claim_failed(cur, mine, since, job_id)
         failures += task_mirror.claim_abandoned(cur, mine, job_id, ABANDONED_AFTER_S)
         failures += task_mirror.claim_refused_launches(cur, job_id)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-ROTATION = 5
+ROTATION = 3
 """Runs that are looked at in each loop although nothing is known to be decided about them."""
 
 ORDINARY = 20

@@ -59,7 +59,7 @@ def airflow_settings(
             "max_dagruns_per_loop_to_schedule": 100,
             "enable_health_check": False,
         },
-        "dag_processor": {"refresh_interval": 15, "min_file_process_interval": 15},
+        "dag_processor": {"refresh_interval": 15, "min_file_process_interval": 30},
         "logging": {
             "base_log_folder": home.airflow / "logs",
             "colored_console_log": False,
