@@ -70,7 +70,7 @@ class Site:
                 run_after=datetime.now(UTC),
                 conf=conf,
                 run_type=DagRunType.MANUAL,
-                triggered_by=DagRunTriggeredByType.TEST,
+                triggered_by=DagRunTriggeredByType.CLI,
                 state=DagRunState.QUEUED,
                 session=session,
             )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
@@ -7,6 +8,17 @@ import pytest
 from owl_site import Owl
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def owl(state_dir: Path) -> Iterator[Owl]:
+    """A stack of its own: the demo begins with nothing."""
+    runner = Owl(state_dir / "demo")
+    try:
+        runner("up")
+        yield runner
+    finally:
+        runner("down", "--purge", code=None)
 
 
 @pytest.fixture(scope="module")

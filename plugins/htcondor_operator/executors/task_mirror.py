@@ -57,7 +57,7 @@ def mirror_running(cur: Cursor, executor: str, since: Any) -> int:
             unixname = n.owner, queued_dttm = n.submitted_at,
             external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
             queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND (n.state = 'running' OR (n.state = 'held' AND n.started_at IS NOT NULL))
           AND {_SHOWN_WRONG}
@@ -75,7 +75,7 @@ def mirror_requeued(cur: Cursor, executor: str, since: Any) -> int:
     cur.execute(
         """
         UPDATE task_instance ti SET state = 'queued', updated_at = now()
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state IN ('unready', 'ready', 'submitted', 'idle') AND ti.state = 'running'
           AND ti.executor = %(executor)s
@@ -96,7 +96,7 @@ def mirror_success(cur: Cursor, executor: str, since: Any) -> int:
             hostname = coalesce(n.host, ''), unixname = n.owner, queued_dttm = n.submitted_at,
             external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
             queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state = 'done' AND {_SHOWN_WRONG}
         """,  # noqa: S608 - the fragments are constants of this module
@@ -134,7 +134,7 @@ def claim_failed(cur: Cursor, executor: str, since: Any, job_id: int | None) -> 
             hostname = coalesce(n.host, ''), unixname = n.owner, queued_dttm = n.submitted_at,
             external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
             queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state IN ('failed', 'removed') AND {_OPEN}
           AND (n.try >= n.retries OR EXISTS (
@@ -164,6 +164,7 @@ def claim_abandoned(
             queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
         FROM owl_node n
         JOIN owl_run r ON r.run_key = n.run_key AND r.latest_attempt = n.attempt
+                      AND r.mirrored
         JOIN owl_attempt a ON a.run_key = n.run_key AND a.attempt = n.attempt
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL
           AND ti.executor = %(executor)s AND ti.state IN ('scheduled', 'queued', 'running')
@@ -188,7 +189,7 @@ def true_times_of_failures(cur: Cursor, executor: str, since: Any) -> int:
             end_date = n.ended_at, hostname = coalesce(n.host, ''),
             duration = extract(epoch FROM n.ended_at
                                - coalesce(n.started_at, n.submitted_at, n.ended_at))
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state IN ('failed', 'removed') AND ti.state = 'failed'
           AND ti.executor = %(executor)s AND n.ended_at IS NOT NULL
@@ -243,7 +244,7 @@ def finish_launches(cur: Cursor) -> int:
             external_executor_id = a.cluster::text, updated_at = now()
         FROM owl_run r JOIN owl_attempt a
           ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
-        WHERE r.launch_ti_id = ti.id AND ti.state = 'running'
+        WHERE r.launch_ti_id = ti.id AND r.mirrored AND ti.state = 'running'
           AND a.state IN ('live', 'done', 'failed', 'removed')
         """
     )
@@ -258,7 +259,7 @@ def claim_refused_launches(cur: Cursor, job_id: int | None) -> list[Failure]:
         SET queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
         FROM owl_run r JOIN owl_attempt a
           ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
-        WHERE r.launch_ti_id = ti.id AND ti.state = 'running' AND a.state = 'refused'
+        WHERE r.launch_ti_id = ti.id AND r.mirrored AND ti.state = 'running' AND a.state = 'refused'
         {_RETURNING_KEY}, coalesce(a.error_kind || ': ' || a.error_message, 'refused')
         """,  # noqa: S608 - the fragments are constants of this module
         {"job": job_id},
@@ -272,7 +273,7 @@ def bind_new_rows(cur: Cursor, executor: str) -> int:
         """
         UPDATE owl_node n SET ti_id = ti.id, updated_at = now()
         FROM owl_run r, task_instance ti
-        WHERE r.run_key = n.run_key AND r.latest_attempt = n.attempt
+        WHERE r.run_key = n.run_key AND r.latest_attempt = n.attempt AND r.mirrored
           AND n.ti_id IS NULL AND NOT n.spared
           AND r.state IN ('launching', 'rescued', 'running', 'held')
           AND ti.dag_id = r.dag_id AND ti.run_id = r.run_id
@@ -293,7 +294,7 @@ def skip_absent(cur: Cursor) -> int:
         FROM owl_run r
         JOIN owl_attempt a ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
         JOIN task_instance launch ON launch.id = r.launch_ti_id AND launch.state = 'running'
-        WHERE ti.dag_id = r.dag_id AND ti.run_id = r.run_id
+        WHERE ti.dag_id = r.dag_id AND ti.run_id = r.run_id AND r.mirrored
           AND a.state IN ('live', 'done', 'failed', 'removed')
           AND ti.task_id <> r.launch_task_id
           AND ti.operator = 'HTCondorNodeOperator'
