@@ -6,7 +6,7 @@ References may be memory-mapped big-endian arrays: they are converted a block at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from calibration.arrays import dq as flags
 from calibration.arrays.overscan import LevelFit, drift_slope, fit_level, line_medians
 
-F32 = NDArray[np.float32]
-I16 = NDArray[np.int16]
+# numpy's stubs lose the width of a float in arithmetic, so these names are for the reader.
+F32 = NDArray[Any]
+I16 = NDArray[Any]
 Array = NDArray[Any]
 
 BLOCK_ROWS = 16
+RELEASE_ROWS = 512
 _ZERO = np.float32(0)
 
 
@@ -245,7 +247,9 @@ def _block(image: Image, rows: slice, columns: slice) -> tuple[F32, F32, I16]:
     )
 
 
-def calibrate(chip: Chip, *, keep_before: bool = False) -> Result:
+def calibrate(
+    chip: Chip, *, keep_before: bool = False, after_rows: Callable[[], None] = lambda: None
+) -> Result:
     """Calibrate one chip.
 
     Parameters
@@ -255,13 +259,17 @@ def calibrate(chip: Chip, *, keep_before: bool = False) -> Result:
         from BIASCORR on) or of WFC3/UVIS and STIS (DN; the caller multiplies by the mean gain).
     keep_before
         Also return the state before dark and flat, which cosmic-ray rejection needs.
+    after_rows
+        Called now and then, so that the caller can release mapped pages of the references.
     """
     if chip.subtract_level:
         measure_levels(chip)
     ny, nx = chip.shape
     sci, err = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)
     dq = np.empty((ny, nx), np.int16)
-    before = (np.empty_like(sci), np.empty_like(err), np.empty_like(dq)) if keep_before else None
+    before: tuple[F32, F32, I16] | None = None
+    if keep_before:
+        before = (np.empty_like(sci), np.empty_like(err), np.empty_like(dq))
     first = _acs_block if chip.electrons else _dn_block
     for start in range(0, ny, BLOCK_ROWS):
         rows = slice(start, min(start + BLOCK_ROWS, ny))
@@ -273,6 +281,9 @@ def calibrate(chip: Chip, *, keep_before: bool = False) -> Result:
                 for target, values in zip(before, block, strict=True):
                     target[here] = values
             sci[here], err[here], dq[here] = _second_half(chip, rows, amp.out_x, block)
+        if rows.stop % RELEASE_ROWS == 0:
+            after_rows()
+    after_rows()
     return Result(sci, err, dq, before, levels=level_summary(chip))
 
 
@@ -322,19 +333,21 @@ def mean_of_good(dark: Image, dark_time: float, serious: int) -> float:
     return total * dark_time / count if count else 0.0
 
 
-def statistics(sci: F32, err: F32, good: NDArray[np.bool_]) -> dict[str, float]:
+def statistics(sci: F32, err: F32 | None, good: NDArray[np.bool_]) -> dict[str, float]:
     """Return the header's statistics of good pixels: GOODMIN and so on, SNR included."""
     values = sci[good]
     if not values.size:
         return {"NGOODPIX": 0}
-    errors = err[good]
-    ratio = values[errors > 0] / errors[errors > 0]
     out = {
         "NGOODPIX": int(values.size),
         "GOODMIN": float(values.min()),
         "GOODMAX": float(values.max()),
         "GOODMEAN": float(values.mean(dtype=np.float64)),
     }
+    if err is None:
+        return out
+    errors = err[good]
+    ratio = values[errors > 0] / errors[errors > 0]
     if ratio.size:
         out["SNRMIN"] = float(ratio.min())
         out["SNRMAX"] = float(ratio.max())

@@ -311,14 +311,15 @@ def _fold_facts(known: NodeTry, event: JobEvent) -> None:
         known.submitted_at is None or event.time < known.submitted_at
     ):
         known.submitted_at = event.time
-    known.owner = event.text("Owner") or known.owner
-    known.memory_request_mb = event.number("RequestMemory") or known.memory_request_mb
-    if (priority := event.whole("JobPrio")) is not None:
-        known.priority = priority
+    if known.event_at is None or event.time >= known.event_at:
+        known.owner = event.text("Owner") or known.owner
+        known.memory_request_mb = event.number("RequestMemory") or known.memory_request_mb
+        if (priority := event.whole("JobPrio")) is not None:
+            known.priority = priority
+        _fold_place(known, event)
+        _fold_paths(known, event)
     known.starts = max(known.starts, event.whole("NumShadowStarts") or 0)
-    _fold_place(known, event)
     _fold_usage(known, event)
-    _fold_paths(known, event)
     if event.type == EventType.GENERIC:
         _fold_telemetry(known, event)
 

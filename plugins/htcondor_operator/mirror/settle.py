@@ -68,7 +68,9 @@ def _verdict(entry: NodeStatus) -> NodeState | None:
         case Status.DONE:
             return NodeState.DONE
         case Status.ERROR:
-            return NodeState.FAILED
+            # At its end DAGMan calls an error what it removes from the queue itself.
+            removed = entry.details.startswith("Was STATUS_")
+            return NodeState.REMOVED if removed else NodeState.FAILED
         case Status.FUTILE:
             return NodeState.FUTILE
     return None
