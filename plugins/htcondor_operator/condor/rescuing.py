@@ -12,7 +12,13 @@ from typing import Any
 
 import psycopg2
 
-from htcondor_operator.blackboard.attempts import Key, OpenAttempt, move, record_prepared
+from htcondor_operator.blackboard.attempts import (
+    Key,
+    OpenAttempt,
+    lock_attempt,
+    move,
+    record_prepared,
+)
 from htcondor_operator.blackboard.spared import (
     carried_nodes,
     record_rescue,
@@ -239,6 +245,8 @@ class Rescuer:
         connection = self.launcher.connection
         limit = int(self.launcher.bindings.param("DAGMAN_MAX_RESCUE_NUM") or _DEFAULT_RESCUE_LIMIT)
         with connection, connection.cursor() as cursor:
+            if lock_attempt(cursor, attempt.key) != (attempt.kind, AttemptState.CLEARING):
+                return  # widened or taken back since it was claimed: the next look sees that
             if attempt.predecessor is not None:
                 settle_spared(cursor, *attempt.key, attempt.predecessor)
             done = carried_nodes(cursor, *attempt.key)
