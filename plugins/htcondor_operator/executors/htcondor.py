@@ -99,7 +99,7 @@ class HTCondorExecutor(BaseExecutor):
         steps: tuple[Callable[[Session, Cursor], None], ...] = (
             self._launch,
             lambda session, cur: self._answer_clears(session, cur, full=full),
-            lambda _session, cur: self._mirror(cur, since),
+            lambda session, cur: self._mirror(session, cur, since),
         )
         complete = True
         for step in steps:
@@ -134,10 +134,11 @@ class HTCondorExecutor(BaseExecutor):
             action = clears.answer(session, cur, run_key)
             self.log.info("run %s was cleared: %s", run_key, action)
 
-    def _mirror(self, cur: Cursor, since: datetime) -> None:
+    def _mirror(self, session: Session, cur: Cursor, since: datetime) -> None:
         mine = self.alias
         job_id = int(self.job_id) if self.job_id is not None else None
         task_mirror.bind_new_rows(cur, mine)
+        clears.free_spared(session, cur, since)
         task_mirror.skip_absent(cur)
         task_mirror.finish_launches(cur)
         task_mirror.mirror_running(cur, mine, since)
