@@ -162,6 +162,32 @@ def test_clear_of_a_running_node_spares_its_sibling(live):
     rescued(live, "B", "D", "E")
 
 
+def test_spared_node_that_fails_gets_another_try(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B", "C")
+    live.loop(1)
+    live.clear("B")
+    live.loop()
+    live.sql(
+        """UPDATE owl_node n SET state = 'failed', exit_code = 3, ended_at = now(),
+                  updated_at = now()
+           FROM owl_run r WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s
+            AND n.node = 'C' AND n.attempt = 1"""
+    )
+    live.loop(2)
+    assert live.tasks()["C"] == "failed"
+    # The gateway settles what was spared: C did not come to a good end.
+    live.sql(
+        """UPDATE owl_node n SET spared = false, updated_at = now() FROM owl_run r
+           WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'C'
+             AND n.attempt = 2"""
+    )
+    live.loop(2)
+    assert live.tasks()["C"] != "failed"
+    rescued(live, "B", "C", "D", "E")
+    assert live.task("C")["try_number"] == 2
+
+
 def test_clear_of_the_whole_run_is_a_fresh_attempt(failed):
     failed.clear()
     failed.loop()

@@ -39,7 +39,6 @@ from htcondor_operator.condor.launching import Launcher
 from htcondor_operator.condor.preparation import DAG_FILE, prepare
 from htcondor_operator.condor.rescue_file import write_rescue
 from htcondor_operator.condor.submission import quoted
-from htcondor_operator.dagman.workflows import load_workflows
 from htcondor_operator.vocabulary import AttemptKind, AttemptState, ErrorKind, OwlError
 
 log = logging.getLogger(__name__)
@@ -233,7 +232,7 @@ class Rescuer:
     def _render(self, attempt: OpenAttempt) -> None:
         """Render anew: a fresh start takes the template as it is today."""
         launcher = self.launcher
-        prepared = prepare(attempt, launcher.settings, load_workflows(launcher.settings.templates))
+        prepared = prepare(attempt, launcher.settings)
         with launcher.connection, launcher.connection.cursor() as cursor:
             record_prepared(cursor, [prepared])
 

@@ -101,7 +101,7 @@ class HTCondorExecutor(BaseExecutor):
         steps: tuple[Callable[[Session, Cursor], None], ...] = (
             self._launch,
             lambda session, cur: self._answer_clears(session, cur, full=full),
-            lambda _session, cur: self._mirror(cur, since),
+            lambda session, cur: self._mirror(session, cur, since),
             lambda _session, cur: self._end_marked(cur),
         )
         complete = True
@@ -142,10 +142,11 @@ class HTCondorExecutor(BaseExecutor):
             self._marks_at = time.monotonic()
             marks.end_marked_jobs(cur)
 
-    def _mirror(self, cur: Cursor, since: datetime) -> None:
+    def _mirror(self, session: Session, cur: Cursor, since: datetime) -> None:
         mine = self.alias
         job_id = int(self.job_id) if self.job_id is not None else None
         task_mirror.bind_new_rows(cur, mine)
+        clears.free_spared(session, cur, since)
         task_mirror.skip_absent(cur)
         task_mirror.finish_launches(cur)
         task_mirror.mirror_running(cur, mine, since)
