@@ -71,6 +71,27 @@ def mirror_running(cur: Cursor, executor: str, since: Any) -> int:
     return int(cur.rowcount)
 
 
+def mirror_queued(cur: Cursor, executor: str, since: Any) -> int:
+    """Show as queued what waits in HTCondor's queue.
+
+    The scheduler would come to it later, and with far more work per task instance.
+    """
+    cur.execute(
+        f"""
+        UPDATE task_instance ti
+        SET state = 'queued', try_number = {_NEXT_TRY}, queued_dttm = n.submitted_at,
+            external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
+            queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
+        WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
+          AND (n.state IN ('submitted', 'idle') OR (n.state = 'held' AND n.started_at IS NULL))
+          AND ti.state IS NULL AND ti.executor = %(executor)s
+        """,  # noqa: S608 - the fragment is a constant of this module
+        {"executor": executor, "since": since},
+    )
+    return int(cur.rowcount)
+
+
 def mirror_requeued(cur: Cursor, executor: str, since: Any) -> int:
     """Show as queued again what was evicted or retried by DAGMan."""
     cur.execute(
@@ -345,6 +366,54 @@ def skip_absent(cur: Cursor) -> int:
         """
     )
     return int(cur.rowcount)
+
+
+def wake_runs(cur: Cursor, run_keys: Collection[int]) -> int:
+    """Let the scheduler look next at the running DAG runs of `run_keys`, before all others.
+
+    It looks at few of them in a loop, those first that it has never looked at. Each look costs
+    it more than all else about a node, so it is told where one matters.
+    """
+    cur.execute(
+        """
+        UPDATE dag_run dr SET last_scheduling_decision = NULL
+        FROM owl_run r
+        WHERE r.run_key = ANY(%(runs)s) AND r.dag_id = dr.dag_id AND r.run_id = dr.run_id
+          AND dr.state = 'running' AND dr.last_scheduling_decision IS NOT NULL
+        """,
+        {"runs": list(run_keys)},
+    )
+    return int(cur.rowcount)
+
+
+def runs_to_look_at(cur: Cursor, *, cleared: bool) -> set[int]:
+    """Return the runs about which the scheduler has something to decide.
+
+    DAGMan has ended but the DAG run has not; for a while only, because the DAG run may have other
+    tasks. With `cleared` (a look at all running runs) also those of which a task instance was
+    cleared while others go on.
+    """
+    cur.execute(
+        """
+        SELECT r.run_key FROM dag_run dr JOIN owl_run r USING (dag_id, run_id)
+        WHERE dr.state = 'running' AND r.state IN ('done', 'failed', 'removed')
+          AND dr.last_scheduling_decision < r.updated_at + interval '20 seconds'
+        """
+    )
+    found = {int(row[0]) for row in cur.fetchall()}
+    if cleared:
+        cur.execute(
+            """
+            SELECT DISTINCT r.run_key
+            FROM dag_run dr JOIN owl_run r USING (dag_id, run_id)
+            JOIN owl_node n ON n.run_key = r.run_key AND n.attempt = r.latest_attempt
+            LEFT JOIN task_instance ti ON ti.id = n.ti_id
+            WHERE dr.state = 'running' AND n.ti_id IS NOT NULL AND ti.id IS NULL
+              AND dr.last_scheduling_decision IS NOT NULL
+            """
+        )
+        found |= {int(row[0]) for row in cur.fetchall()}
+    return found
 
 
 def reset_task_instances(session: Any, ti_ids: Collection[str]) -> dict[str, str]:
