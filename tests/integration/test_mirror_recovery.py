@@ -204,7 +204,9 @@ def test_the_history_tells_what_no_event_told(
         cluster=cluster,
         schedd=schedd,
     )
-    job = command(rotating, "condor_history", f"DAGManJobId=={cluster}", "-af", "ClusterId")
+    words = ("-constraint", f"DAGManJobId=={cluster}", "-af", "ClusterId")
+    until(lambda: bool(command(rotating, "condor_history", *words).strip()), 30)
+    job = command(rotating, "condor_history", *words)
     board.rows(
         "UPDATE owl_node SET state = 'running', source = 'event_log', cluster = %(job)s, proc = 0,"
         " event_at = now() - interval '1 minute' WHERE run_key = %(run)s AND node = 'A'",
