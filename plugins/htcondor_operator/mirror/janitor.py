@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 import psycopg2
-from psycopg2.extensions import connection as Connection  # noqa: N812
+from psycopg2.extensions import connection as Connection
 
 from htcondor_operator.blackboard.retention import Retention, forget
 
