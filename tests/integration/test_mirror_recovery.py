@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from mirror_support import Board, Mirror, command, mirror, until, write_dag
 
+from htcondor_operator.blackboard.retention import Retention
 from htcondor_operator.condor.pool import PersonalPool
 from htcondor_operator.launcher.postgres import Postgres
+from htcondor_operator.mirror.janitor import Janitor
 
 pytestmark = [pytest.mark.pool, pytest.mark.database]
 
@@ -204,7 +207,9 @@ def test_the_history_tells_what_no_event_told(
         cluster=cluster,
         schedd=schedd,
     )
-    job = command(rotating, "condor_history", f"DAGManJobId=={cluster}", "-af", "ClusterId")
+    words = ("-constraint", f"DAGManJobId=={cluster}", "-af", "ClusterId")
+    until(lambda: bool(command(rotating, "condor_history", *words).strip()), 30)
+    job = command(rotating, "condor_history", *words)
     board.rows(
         "UPDATE owl_node SET state = 'running', source = 'event_log', cluster = %(job)s, proc = 0,"
         " event_at = now() - interval '1 minute' WHERE run_key = %(run)s AND node = 'A'",
@@ -254,3 +259,14 @@ def _queue(pool: PersonalPool, cluster: int) -> str:
         check=False,
     )
     return done.stdout
+
+
+def test_the_journal_is_forgotten_in_time(board: Board) -> None:
+    board.rows(
+        "INSERT INTO owl_event (schedd, cluster, proc, type, event_at, digest, recorded_at)"
+        " SELECT 's', 1, 0, 0, now(), n::text, now() - n * interval '40 days'"
+        " FROM generate_series(1, 4) AS n"
+    )
+    janitor = Janitor(lambda: psycopg2.connect(board.url), Retention())
+    assert janitor.forget()["owl_event"] == 2
+    assert len(board.rows("SELECT id FROM owl_event")) == 2

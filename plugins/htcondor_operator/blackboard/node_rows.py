@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from htcondor_operator.blackboard.attempt_rows import AttemptKey
-from htcondor_operator.dagman.folding import POST_RUNNING, STATE_RANK, NodeTry, ProcState
+from htcondor_operator.dagman.folding import POST_RUNNING, STATE_RANK
+from htcondor_operator.dagman.node_try import NodeTry, ProcState
 from htcondor_operator.vocabulary import NodeState, Source, task_id_for
 
 if TYPE_CHECKING:

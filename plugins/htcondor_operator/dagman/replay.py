@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from htcondor_operator.dagman.events import EventType, Fact, JobEvent
-from htcondor_operator.dagman.folding import POST_RUNNING, PRE_RUNNING, NodeTry, fold
+from htcondor_operator.dagman.folding import POST_RUNNING, PRE_RUNNING, fold
+from htcondor_operator.dagman.node_try import NodeTry
 from htcondor_operator.dagman.sources.dagman_out import Kind, Note
 from htcondor_operator.vocabulary import NodeState
 

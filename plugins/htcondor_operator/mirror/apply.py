@@ -11,7 +11,8 @@ from htcondor_operator.blackboard.attempt_rows import AttemptKey, AttemptNews
 from htcondor_operator.blackboard.journal import Entry
 from htcondor_operator.blackboard.node_rows import TryKey
 from htcondor_operator.dagman.events import EventType, JobEvent
-from htcondor_operator.dagman.folding import NodeTry, await_post_script, fold
+from htcondor_operator.dagman.folding import await_post_script, fold
+from htcondor_operator.dagman.node_try import NodeTry
 from htcondor_operator.mirror.dag_files import dag_facts
 from htcondor_operator.mirror.settle import settle
 from htcondor_operator.vocabulary import AttemptState, ErrorKind
