@@ -185,7 +185,7 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         osc_table.name if osc_table else "built in",
     )  # fmt: skip
     ltv1 = float(images.sci.header.get("LTV1", 0.0))
-    where = layout(detector, primary, images.chip, ltv1, ccd, osc)
+    where = layout(detector, primary, images.chip, ltv1=ltv1, ccd=ccd, osc=osc)
     performs = {s: is_performed(primary, s) for s in ("DQICORR", "BLEVCORR")}
     full_well = exposure.references.get("SATUFILE") if performs["DQICORR"] else None
     wells = reference_image(full_well, images.chip, shape)

@@ -59,7 +59,7 @@ def encode(hdus: list[Hdu], file: str) -> list[bytes]:
     encoder = Encoder()
     blocks = [hdu.header.to_bytes() for hdu in hdus]
     extra = [b"" if is_line_image(hdu) else bytes(hdu.raw) for hdu in hdus]
-    out = [_exposure_packet(encoder, primary, chips, blocks, extra, _stamp(start))]
+    out = [_exposure_packet(encoder, primary, chips, (blocks, extra), _stamp(start))]
     for kind, parts in ((Kind.KEYWORDS, blocks), (Kind.DATA, extra)):
         for hdu_number, part in enumerate(parts):
             for index, offset in enumerate(range(0, len(part), CHUNK)):
@@ -72,20 +72,22 @@ def encode(hdus: list[Hdu], file: str) -> list[bytes]:
 
 
 def _stamp(
-    mjd: float, line: int = 0, column: int = 0, number: int = 0, chip: int = 0, flags: int = 0
+    mjd: float, line: int = 0, column: int = 0, number: int = 0, *, chip: int = 0, flags: int = 0
 ) -> Stamp:
     day = int(mjd)
-    return Stamp(day - _EPOCH_MJD, int((mjd - day) * 86_400_000), line, column, number, chip, flags)
+    ms = int((mjd - day) * 86_400_000)
+    return Stamp(day - _EPOCH_MJD, ms, line, column, number, chip, flags)
 
 
 def _exposure_packet(
     encoder: Encoder,
     primary: Header,
     chips: list[Hdu],
-    blocks: list[bytes],
-    extra: list[bytes],
+    parts: tuple[list[bytes], list[bytes]],
     stamp: Stamp,
 ) -> bytes:
+    blocks, extra = parts
+
     def text(*keys: str) -> bytes:
         return next((v for k in keys if (v := primary.text(k))), "").encode("ascii", "replace")
 
@@ -107,7 +109,9 @@ def _lines(encoder: Encoder, chip: Hdu, number: int, start: float) -> list[bytes
     counts = (chip.stored().view(">u2") ^ np.uint16(0x8000)).astype(">u2")
     ccd = int(chip.header.get("CCDCHIP", number + 1))
     return [
-        encoder.packet(Kind.CHIP + number, _stamp(start, line, 0, nx, ccd), counts[line].tobytes())
+        encoder.packet(
+            Kind.CHIP + number, _stamp(start, line, 0, nx, chip=ccd), counts[line].tobytes()
+        )
         for line in range(ny)
     ]
 
