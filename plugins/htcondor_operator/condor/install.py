@@ -90,7 +90,12 @@ def check_site(environment: Mapping[str, str]) -> str:
         )
     try:
         done = subprocess.run(
-            [command], env=dict(environment), capture_output=True, text=True, timeout=20, check=False
+            [command],
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
         )
         words = done.stdout + done.stderr
     except subprocess.TimeoutExpired:
