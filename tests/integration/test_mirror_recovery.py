@@ -187,6 +187,44 @@ def test_a_dagman_that_vanished_without_an_event(
     assert set(board.states(run).values()) == {"futile"}
 
 
+def test_the_history_tells_what_no_event_told(
+    rotating: PersonalPool, board: Board, run_dir: Path
+) -> None:
+    """With an event log that stays empty, only the schedd's answers are left."""
+    text = "JOB A {\n executable = /bin/false\n}\nJOB B {\n executable = /bin/true\n}\n"
+    dag = write_dag(run_dir / "ours", text + "PARENT A CHILD B\n")
+    run = board.add_run(dag, "unheard")
+    cluster = submit_with_tool(rotating, dag, run)
+    until(lambda: logged(rotating, {cluster})[cluster, 5] == 1, 60)
+    schedd = command(rotating, "condor_status", "-schedd", "-af", "Name").strip()
+    board.rows(
+        "UPDATE owl_attempt SET state = 'live', cluster = %(cluster)s, schedd = %(schedd)s,"
+        " started_at = now() - interval '1 minute' WHERE run_key = %(run)s",
+        run=run,
+        cluster=cluster,
+        schedd=schedd,
+    )
+    job = command(rotating, "condor_history", f"DAGManJobId=={cluster}", "-af", "ClusterId")
+    board.rows(
+        "UPDATE owl_node SET state = 'running', source = 'event_log', cluster = %(job)s, proc = 0,"
+        " event_at = now() - interval '1 minute' WHERE run_key = %(run)s AND node = 'A'",
+        run=run,
+        job=int(job.split()[0]),
+    )
+    silent = run_dir / "EventLog"
+    silent.touch()
+    with mirror(
+        rotating, board.url, run_dir / "home", "--reconcile", "1", "--event-log", str(silent)
+    ):
+        until(lambda: board.run_state(run) == "failed", 60, lambda: board.attempt(run))
+        until(lambda: board.states(run) == {"A/0": "failed", "B/0": "futile"}, 30)
+    row = board.nodes(run)["A", 0]
+    assert (row["exit_code"], row["source"], row["reason"]) == (1, "history", "exit code 1")
+    assert row["ended_at"] is not None
+    attempt = board.attempt(run)
+    assert (attempt["state"], attempt["exit_code"]) == ("failed", 1)
+
+
 def test_a_silent_schedd_fails_nothing(rotating: PersonalPool, board: Board, run_dir: Path) -> None:
     text = "JOB A {\n executable = /bin/sleep\n arguments = 600\n}\n"
     dag = write_dag(run_dir / "ours", text)

@@ -15,15 +15,21 @@ Precedence, node by node (``docs/fold.md`` has the reasons):
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from htcondor_operator.dagman.events import EventType
-from htcondor_operator.dagman.folding import NodeTry, fold
+from htcondor_operator.dagman.folding import (
+    POST_RUNNING,
+    PRE_RUNNING,
+    NodeTry,
+    await_post_script,
+    fold,
+    removed_with_dagman,
+)
 from htcondor_operator.dagman.model import Dag, NodeType, is_join_node
-from htcondor_operator.dagman.replay import POST_RUNNING, PRE_RUNNING, Replay
+from htcondor_operator.dagman.replay import Replay
 from htcondor_operator.dagman.sources.dagman_out import parse_dagman_out
 from htcondor_operator.dagman.sources.node_status import (
     NodeStatus,
@@ -35,10 +41,6 @@ from htcondor_operator.dagman.sources.nodes_log import NodesLog, parse_nodes_log
 from htcondor_operator.dagman.sources.rescue_file import RescueStates, parse_rescue_states
 from htcondor_operator.vocabulary import NodeState
 
-# Removed together with DAGMan, not by somebody who meant this one job.
-_WITH_DAG = re.compile(
-    r"DAG (?:Removed|Abort)|removed scheduler job|DAGManJobId|Was STATUS_", re.IGNORECASE
-)
 _APART = frozenset({NodeType.FINAL, NodeType.SERVICE, NodeType.PROVISIONER})
 
 
@@ -101,8 +103,7 @@ class _Folding:
         nodes = {name: self._node(name) for name in self._names()}
         ended = self._ended(nodes)
         for verdict in nodes.values():
-            removed = verdict.node.state is NodeState.REMOVED
-            verdict.with_dagman = removed and bool(_WITH_DAG.search(verdict.node.reason or ""))
+            verdict.with_dagman = removed_with_dagman(verdict.node)
         if ended:
             _end_with_dagman(nodes)
         self._derive(nodes)
@@ -190,8 +191,8 @@ class _Folding:
     def _scripted(self, name: str, job: NodeTry) -> NodeTry:
         """A job's end is not its node's end while the POST script has not spoken."""
         has_post = self.dag is not None and "POST" in self.dag.nodes[name].scripts
-        if has_post and job.verdict is None and job.state in {NodeState.DONE, NodeState.FAILED}:
-            job.state, job.reason = NodeState.RUNNING, POST_RUNNING
+        if has_post:
+            await_post_script(job)
         return job
 
     def _with_status(

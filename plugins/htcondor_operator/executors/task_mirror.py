@@ -32,7 +32,8 @@ _SHOWN_WRONG = """ti.executor = %(executor)s AND (ti.state IS NULL OR ti.state I
           ('scheduled', 'queued', 'running', 'upstream_failed', 'skipped'))"""
 
 # A task instance that was never scheduled has the try number of its last try (or 0).
-_NEXT_TRY = "CASE WHEN ti.state IS NULL THEN ti.try_number + 1 ELSE ti.try_number END"
+_NEXT_TRY = """CASE WHEN ti.state IS NULL OR ti.state IN ('upstream_failed', 'skipped')
+                    THEN ti.try_number + 1 ELSE ti.try_number END"""
 
 
 @dataclass(frozen=True)
@@ -280,6 +281,46 @@ def bind_new_rows(cur: Cursor, executor: str) -> int:
           AND ti.task_id = n.task_id AND ti.map_index = -1 AND ti.executor = %(executor)s
         """,
         {"executor": executor},
+    )
+    return int(cur.rowcount)
+
+
+def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, str]]:
+    """Return the nodes that run again although nobody cleared them: spared ones that failed.
+
+    Their task instance has ended with the predecessor's job and has to show another one.
+
+    Returns
+    -------
+    list
+        (run, attempt, node, task instance).
+    """
+    cur.execute(
+        """
+        SELECT n.run_key, n.attempt, n.node, ti.id::text
+        FROM owl_node n
+        JOIN owl_run r ON r.run_key = n.run_key AND r.latest_attempt = n.attempt
+        JOIN task_instance ti ON ti.id = n.ti_id
+        WHERE n.updated_at >= %(since)s AND n.attempt > 1 AND n.try = 0
+          AND n.carried_from IS NULL AND ti.state IN ('failed', 'success')
+          AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
+                        AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done'))
+        """,
+        {"since": since},
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in cur.fetchall()]
+
+
+def reopen_dag_runs(cur: Cursor, run_keys: Collection[int]) -> int:
+    """Let the scheduler look again at DagRuns that it took for ended."""
+    cur.execute(
+        """
+        UPDATE dag_run d SET state = 'running', end_date = NULL, updated_at = now()
+        FROM owl_run r
+        WHERE r.run_key = ANY(%(runs)s) AND d.dag_id = r.dag_id AND d.run_id = r.run_id
+          AND d.state IN ('failed', 'success')
+        """,
+        {"runs": list(run_keys)},
     )
     return int(cur.rowcount)
 
