@@ -47,6 +47,9 @@ COLOURS = {
     "idle": "blue",
 }
 
+SIMULATED = {"jsim01aaq": "ACS/HRC", "jsim02aaq": "ACS/WFC"}
+"""Datasets of a demo without real frames, and their detectors."""
+
 GLYPHS = {
     "done": "✔",
     "running": "▶",
@@ -121,10 +124,23 @@ def stage(stack: Stack, say: Say) -> list[str]:
         sources = [shared / "hst" / "reftabs", shared / "oracle" / "hrc_47tuc" / "ref"]
         references = [str(folder) for folder in sources if folder.is_dir()]
         frames = str(shared / "hst" / "acs_hrc_raw")
-        command = ["stage", "--raw", frames, "--reference-source", *references, *targets]
-    else:
-        say("no ../shared/data: simulated frames")
-        command = ["simulate", *targets]
+        return _calibration(
+            stack, ["stage", "--raw", frames, "--reference-source", *references, *targets]
+        )
+    say("no ../shared/data: simulated frames")
+    found = []
+    for dataset, detector in SIMULATED.items():
+        raw = Path(folders["incoming"]) / f"{dataset}_raw.fits"
+        # A frame that was simulated before stays as it is: its products were made of it.
+        if raw.exists():
+            found.append(dataset)
+        else:
+            options = ["--dataset", dataset, "--detector", detector]
+            found += _calibration(stack, ["simulate", *options, *targets])
+    return found
+
+
+def _calibration(stack: Stack, command: list[str]) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "calibration", *command],
         cwd=CHECKOUT,

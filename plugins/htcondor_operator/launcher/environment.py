@@ -90,7 +90,7 @@ def describe(home: Home, *, keep_ports: bool = False) -> Stack:
 
 def _pool(home: Home, env: Mapping[str, str]) -> PersonalPool:
     condor = installed(home.condor) or _not_yet(home)
-    extra: dict[str, object] = dict(starter_hook_config(home.root / "hooks"))
+    extra: dict[str, object] = {**starter_hook_config()}
     # Only jobs that ask for telemetry pay for it.
     del extra["STARTER_DEFAULT_JOB_HOOK_KEYWORD"]
     if home.root.resolve().is_relative_to("/tmp"):  # noqa: S108
