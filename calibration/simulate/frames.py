@@ -73,7 +73,9 @@ def _rays(image: Any, count: int, random: np.random.Generator) -> Any:
     return hit
 
 
-def expose(model: Model, chip: ChipModel, scene: Scene, exposure: int = 0, *, noise: bool = True) -> tuple[Any, Any, Any]:
+def expose(
+    model: Model, chip: ChipModel, scene: Scene, exposure: int = 0, *, noise: bool = True
+) -> tuple[Any, Any, Any]:
     """Return a chip's raw counts (uint16), the noiseless electrons, and where cosmic rays hit.
 
     Without `noise` the science area is only rounded to whole DN, which tests of arithmetic want;

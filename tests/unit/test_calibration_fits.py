@@ -75,7 +75,15 @@ def test_header_survives_byte_for_byte(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1, 1), (-2.5, -2.5), (1e-20, 1e-20), (True, True), ("text", "text"), ("", ""), ("a/b", "a/b")],
+    [
+        (1, 1),
+        (-2.5, -2.5),
+        (1e-20, 1e-20),
+        (True, True),
+        ("text", "text"),
+        ("", ""),
+        ("a/b", "a/b"),
+    ],
 )
 def test_card_round_trip(value: object, expected: object) -> None:
     card = format_card("KEY", value, "what it is")  # type: ignore[arg-type]
@@ -127,7 +135,9 @@ def test_variable_length_columns(tmp_path: Path) -> None:
     assert [list(r["V"]) for r in rows] == [[1.0, 2.0], [3.0]]
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.fits"
     path.write_bytes(b"old")
 
@@ -139,3 +149,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         write(path, [Bad()], checksum=False)  # type: ignore[list-item]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("card", ["BITPIX  = 17", "NAXIS1  = 'many'", "NAXIS2  =  4  4"])
+def test_structure_that_makes_no_sense_is_named(tmp_path: Path, card: str) -> None:
+    path = tmp_path / "a_raw.fits"
+    write(path, [image_hdu(Header(), np.ones((4, 4), np.float32), primary=True)], checksum=False)
+    key = card[:8].encode()
+    content = bytearray(path.read_bytes())
+    at = content.index(key)
+    content[at : at + 80] = f"{card:<80}".encode()
+    path.write_bytes(content)
+    with pytest.raises(CalibrationError, match=r"a_raw\.fits") as caught:
+        read(path)
+    assert caught.value.code == ExitCode.INPUT_CORRUPT

@@ -22,9 +22,7 @@ SCENE = Scene(seconds=300.0, stars=25, rays=0, seed=5)
 BRIGHT = Scene(seconds=300.0, stars=25, rays=0, seed=5, sky=2.0)
 
 
-def make(
-    detector: Model, chip: ChipModel, raw: Any, *, seconds: float = SCENE.seconds
-) -> Chip:
+def make(detector: Model, chip: ChipModel, raw: Any, *, seconds: float = SCENE.seconds) -> Chip:
     known = truth(detector, chip)
     nx = detector.raw_width
     sections = [(6, detector.trim_x), (nx - detector.trim_x, nx - 6)]

@@ -83,9 +83,7 @@ def test_lost_and_damaged_lines(context: Context, sent: tuple[Path, list[bytes]]
     np.testing.assert_array_equal(after["DQ", 2].data, expected)
     assert (after["SCI", 1].data[17] == 0x5569).all()
     others = np.arange(before["SCI", 1].shape[0]) != 17
-    np.testing.assert_array_equal(
-        after["SCI", 1].data[others], before["SCI", 1].data[others]
-    )
+    np.testing.assert_array_equal(after["SCI", 1].data[others], before["SCI", 1].data[others])
     assert (after["SCI", 1].header["FILLCNT"], after["SCI", 2].header["ERRCNT"]) == (1, 1)
 
 
@@ -96,7 +94,13 @@ def test_a_good_copy_replaces_a_damaged_one(
     index = chip_packet(packets, 0, 3)
     content = bytearray(packets[index])
     content[50] ^= 8
-    again = [*packets[:index], bytes(content), packets[index], bytes(content), *packets[index + 1 :]]
+    again = [
+        *packets[:index],
+        bytes(content),
+        packets[index],
+        bytes(content),
+        *packets[index + 1 :],
+    ]
     assert receive(context, again).read_bytes() == raw.read_bytes()
 
 
@@ -145,7 +149,8 @@ def test_ccsdspy_reads_the_same_packets(sent: tuple[Path, list[bytes]], tmp_path
 
     width = read(sent[0])[1].shape[1]
     fields = [
-        PacketField("day", "uint", 16), PacketField("ms", "uint", 32), PacketField("us", "uint", 16),
+        PacketField("day", "uint", 16), PacketField("ms", "uint", 32),
+        PacketField("us", "uint", 16),
         PacketField("line", "uint", 16), PacketField("column", "uint", 16),
         PacketField("number", "uint", 16), PacketField("chip", "uint", 8),
         PacketField("flags", "uint", 8),
