@@ -39,9 +39,7 @@ def test_all_runs_end_and_every_job_runs_once(alone: Stack) -> None:
         if drill is drills[7]:
             os.kill(before["mirror"]["pid"], signal.SIGKILL)
     # PostgreSQL's own crash restart: every connection breaks, every daemon has to come again.
-    until(
-        "some job waits", lambda: any("B" in drill.starts() for drill in drills), timeout=90
-    )
+    until("some job waits", lambda: any("B" in drill.starts() for drill in drills), timeout=90)
     os.kill(before["postgres"]["pid"], signal.SIGKILL)
     for drill in drills[::2]:
         drill.let_go("B")
