@@ -3,4 +3,4 @@
 from htcondor_operator.dag_factory import make_dags
 from htcondor_operator.settings import Settings
 
-globals().update(make_dags(Settings.from_environment().templates)[0])
+globals().update(make_dags(Settings.from_environment().templates))

@@ -52,6 +52,11 @@ class Hdu:
         dtype = _DTYPES[int(self.header.get("BITPIX", 8))]
         return np.frombuffer(self.raw, dtype=dtype).reshape(self.shape)
 
+    def release(self) -> None:
+        """Give mapped pages back to the system: they can be read again, but do not count."""
+        if isinstance(self.raw.obj, mmap.mmap):
+            self.raw.obj.madvise(mmap.MADV_DONTNEED)
+
     @property
     def is_unsigned(self) -> bool:
         """Whether this is the FITS convention for unsigned 16-bit integers."""
@@ -147,7 +152,7 @@ def read(path: Path, *, headers_only: bool = False) -> list[Hdu]:
         )
     if headers_only:
         return [Hdu(_header_at(buffer, 0, path, 0)[0], memoryview(b""))]
-    out = []
+    out: list[Hdu] = []
     offset = 0
     while offset < len(buffer):
         header, offset = _header_at(buffer, offset, path, len(out))
@@ -171,13 +176,19 @@ def _head(path: Path) -> memoryview:
             return memoryview(source.read(20 * BLOCK))
 
 
-def image_hdu(header: Header, array: Array | None, *, primary: bool = False) -> Hdu:
-    """Make an HDU whose structural cards fit `array` (uint16 is stored with BZERO 32768)."""
+def image_hdu(
+    header: Header, array: Array | None, *, primary: bool = False, consume: bool = False
+) -> Hdu:
+    """Make an HDU whose structural cards fit `array` (uint16 is stored with BZERO 32768).
+
+    With `consume` the array's bytes are swapped where they are, which saves a copy; it must not
+    be used afterwards.
+    """
     header = header.copy()
     header.remove("BSCALE", "BZERO", "CHECKSUM", "DATASUM")
     kept = [c for c in header.cards if not _is_structural(c)]
     unsigned = array is not None and array.dtype == np.uint16
-    stored = b"" if array is None else _to_stored(array)
+    stored = memoryview(b"") if array is None else _to_stored(array, consume)
     start = Header()
     if primary:
         start.set("SIMPLE", True, "conforms to the FITS standard")
@@ -198,7 +209,7 @@ def image_hdu(header: Header, array: Array | None, *, primary: bool = False) -> 
     if unsigned:
         start.set("BSCALE", 1.0, "scale factor for array value to physical value")
         start.set("BZERO", 32768.0, "physical value for an array value of zero")
-    return Hdu(Header(start.cards + kept), memoryview(stored))
+    return Hdu(Header(start.cards + kept), stored)
 
 
 def _is_structural(card: str) -> bool:
@@ -208,11 +219,15 @@ def _is_structural(card: str) -> bool:
     )
 
 
-def _to_stored(array: Array) -> memoryview:
+def _to_stored(array: Array, consume: bool) -> memoryview:
     if array.dtype == np.uint16:
         array = (array ^ np.uint16(0x8000)).view(np.int16)
-    big = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder(">"))
-    return memoryview(big.reshape(-1).view(np.uint8))
+    if consume and array.dtype.isnative and array.flags.c_contiguous:
+        big = array.byteswap(inplace=True) if array.dtype.itemsize > 1 else array
+    else:
+        big = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder(">"))
+    octets: Any = big.reshape(-1).view(np.uint8)
+    return memoryview(octets)
 
 
 def _with_checksum(hdu: Hdu) -> tuple[bytes, memoryview]:

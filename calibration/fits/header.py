@@ -99,8 +99,6 @@ class Header:
             if card[:8] == "END     ":
                 break
             cards.append(card)
-        while cards and not cards[-1].strip():  # blank cards before END are padding
-            cards.pop()
         return cls(cards)
 
     def to_bytes(self) -> bytes:

@@ -27,7 +27,7 @@ def run(context: Context) -> None:
 
         chosen, rule = best_references(mapping, hdus, wanted), f"crds {mapping.name}"
     else:
-        chosen, rule = _by_headers(context, primary, wanted, path.name), "local headers"
+        chosen, rule = _by_headers(context, _with_size(hdus), wanted, path.name), "local headers"
     _check(context, chosen, wanted, detector)
     changed = _update(primary, chosen, detector, wanted)
     write(path, hdus, checksum=False)
@@ -45,6 +45,15 @@ def crds_mapping(references: Path) -> Path | None:
         if numbered:
             return numbered[-1]
     return None
+
+
+def _with_size(hdus: list[Hdu]) -> Header:
+    """Return the primary header with the frame's size, which rules ask for too."""
+    header = hdus[0].header.copy()
+    for key, axis in (("NUMCOLS", "NAXIS1"), ("NUMROWS", "NAXIS2")):
+        if len(hdus) > 1 and axis in hdus[1].header:
+            header.set(key, hdus[1].header.get(axis))
+    return header
 
 
 def _by_headers(

@@ -82,6 +82,13 @@ class Exposure:
         """EXPTIME (STIS: TEXPTIME)."""
         return float(self.primary.get("EXPTIME", self.primary.get("TEXPTIME", 0.0)))
 
+    def release(self) -> None:
+        """Give the mapped pages of the raw file and the references back."""
+        for images in self.sets:
+            images.sci.release()
+        for reference in self.references.values():
+            reference.hdus[-1].release()
+
     def done(self, switch: str, *lines: str) -> None:
         """Note that a step is complete."""
         self.states[switch] = "COMPLETE"
@@ -144,7 +151,7 @@ def reference_image(reference: Reference | None, chip: int, shape: tuple[int, in
     return Image(sci, plane(chosen.err, shape), plane(chosen.dq, shape))
 
 
-def _data_quality(exposure: Exposure, images: ImageSet, row: Any) -> np.ndarray[Any, Any]:
+def _data_quality(exposure: Exposure, images: ImageSet) -> np.ndarray[Any, Any]:
     dq = np.array(plane(images.dq, images.sci.shape)).astype(np.int16)
     table = exposure.usable("DQICORR", "BPIXTAB")
     if table is None:
@@ -178,14 +185,14 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         osc_table.name if osc_table else "built in",
     )  # fmt: skip
     ltv1 = float(images.sci.header.get("LTV1", 0.0))
-    where = layout(detector, primary, images.chip, ltv1, ccd, osc)
+    where = layout(detector, primary, images.chip, ltv1=ltv1, ccd=ccd, osc=osc)
     performs = {s: is_performed(primary, s) for s in ("DQICORR", "BLEVCORR")}
     full_well = exposure.references.get("SATUFILE") if performs["DQICORR"] else None
     wells = reference_image(full_well, images.chip, shape)
     chip = Chip(
         raw=images.sci.stored(),
         zero=float(images.sci.header.get("BZERO", 0.0)),
-        dq=_data_quality(exposure, images, ccd),
+        dq=_data_quality(exposure, images),
         amps=where.amps,
         trim_y=where.trim_y,
         shape=where.shape,

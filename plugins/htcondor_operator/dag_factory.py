@@ -26,24 +26,31 @@ def configured_executor() -> str | None:
     return EXECUTOR if any(entry.strip().startswith(f"{EXECUTOR}:") for entry in entries) else None
 
 
-def make_dags(templates: Path) -> tuple[dict[str, DAG], list[OwlError]]:
-    """Make the DAGs of all templates that can be used, and tell what is wrong with the others."""
-    dags: dict[str, DAG] = {}
+def make_dags(templates: Path) -> dict[str, DAG]:
+    """Make the DAGs of all templates that can be used (see :func:`check_templates`)."""
+    return {workflow.name: make_dag(workflow) for workflow in usable_workflows(templates)[0]}
+
+
+def usable_workflows(templates: Path) -> tuple[list[Workflow], list[OwlError]]:
+    """Return the workflows that render their sample, and what is wrong with the others."""
+    usable: list[Workflow] = []
     errors: list[OwlError] = []
     for folder in workflow_folders(templates):
         try:
-            dags[folder.name] = make_dag(load_workflow(folder))
+            workflow = load_workflow(folder)
+            sample_graph(workflow)
+            usable.append(workflow)
         except OwlError as error:
             errors.append(error)
-        except Exception as error:  # what Airflow does not accept, in whatever words
-            words = f"{folder.name}: Airflow makes no DAG of it: {error!r}. Correct the template."
-            errors.append(OwlError(ErrorKind.BAD_TEMPLATE, words))
-    return dags, errors
+    return usable, errors
 
 
 def check_templates(templates: Path) -> None:
-    """Raise one :class:`OwlError` that names every template that cannot be used."""
-    _, errors = make_dags(templates)
+    """Raise one :class:`OwlError` that names every template that cannot be used.
+
+    It makes no DAG: Airflow would take it for one of the calling file.
+    """
+    _, errors = usable_workflows(templates)
     if errors:
         words = "\n".join(f"- {error.message}" for error in errors)
         raise OwlError(

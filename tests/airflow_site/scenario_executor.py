@@ -274,6 +274,61 @@ def test_bad_conf_is_refused_and_named(site, conf, said):
     assert said in attempt["error_message"]
 
 
+def test_a_try_that_dagman_repeats_is_not_a_failure(live):
+    live.sql(
+        """UPDATE owl_node n SET retries = 1 FROM owl_run r
+           WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'A'"""
+    )
+    live.nodes_become("failed", "A", exit_code=1)
+    live.loop(2)
+    assert live.tasks()["A"] != "failed"
+    live.sql(
+        """INSERT INTO owl_node (run_key, attempt, node, try, task_id, ti_id, retries, state,
+                                 started_at, ended_at)
+           SELECT n.run_key, n.attempt, n.node, 1, n.task_id, n.ti_id, 1, 'failed', now(), now()
+           FROM owl_node n JOIN owl_run r USING (run_key)
+           WHERE r.run_id = %(run_id)s AND n.node = 'A'"""
+    )
+    live.loop(2)
+    assert live.tasks()["A"] == "failed"
+
+
+def commands(site):
+    return site.sql(
+        """SELECT c.verb, c.node FROM owl_command c JOIN owl_run r USING (run_key)
+           WHERE r.run_id = %(run_id)s ORDER BY c.id"""
+    )
+
+
+def test_a_running_task_that_is_marked_failed_loses_its_job(live):
+    live.nodes_become("running", "A")
+    live.loop(2)
+    assert commands(live) == []
+    live.mark("A", "failed")
+    live.executor._marks_at = 0.0
+    live.loop(2)
+    assert commands(live) == [{"verb": "remove", "node": "A"}]
+    live.executor._marks_at = 0.0
+    live.loop(1)
+    assert len(commands(live)) == 1
+
+
+def test_a_run_that_is_marked_failed_loses_its_dagman(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B")
+    live.loop(2)
+    live.mark_run_failed()
+    live.executor._marks_at = 0.0
+    live.loop(2)
+    assert commands(live) == [{"verb": "remove", "node": None}]
+
+
+def test_a_normal_failure_removes_nothing(failed):
+    failed.executor._marks_at = 0.0
+    failed.loop(2)
+    assert commands(failed) == []
+
+
 def test_a_dead_dagman_fails_what_waits(live):
     live.nodes_become("done", "A")
     live.nodes_become("running", "B", "C")

@@ -13,6 +13,7 @@ COMMENTS: dict[str, dict[str, str]] = {
         "run_id": "Airflow DAG run.",
         "launch_task_id": "Task that requests the run.",
         "launch_ti_id": "Instance of that task that was answered last.",
+        "mirrored": "Whether HTCondorExecutor shows the run; else its tasks look for themselves.",
         "workflow": "Name of the workflow's folder among the templates.",
         "dataset": "Name of the dataset.",
         "priority": "Priority among runs, as HTCondor counts it: higher goes first.",

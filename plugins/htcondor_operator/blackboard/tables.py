@@ -30,6 +30,9 @@ owl_run = sa.Table(
     sa.Column("launch_task_id", sa.Text, nullable=False, server_default="launch"),
     # The launch task instance that the latest attempt answers (see owl_node.ti_id).
     sa.Column("launch_ti_id", UUID(as_uuid=False)),
+    # Whether HTCondorExecutor shows the run; otherwise its tasks look for themselves (workers of
+    # other executors, dag.test()).
+    sa.Column("mirrored", sa.Boolean, nullable=False, server_default="false"),
     sa.Column("workflow", sa.Text, nullable=False),
     sa.Column("dataset", sa.Text, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),

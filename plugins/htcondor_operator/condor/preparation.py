@@ -9,6 +9,7 @@ from htcondor_operator.blackboard.attempts import OpenAttempt, Prepared
 from htcondor_operator.condor.executables import check_executables
 from htcondor_operator.condor.run_folder import create_run_folder, dag_file_for, run_dir_for
 from htcondor_operator.dagman.graph import workflow_graph
+from htcondor_operator.dagman.model import Dag
 from htcondor_operator.dagman.parser import read_dag
 from htcondor_operator.dagman.render import render
 from htcondor_operator.dagman.workflows import Workflow, load_workflow, workflow_folders
@@ -70,7 +71,7 @@ def _given(attempt: OpenAttempt) -> Prepared:
         node_name(name)
     check_executables(dag, path.parent, shared=False)
     return Prepared(
-        attempt.key, str(path.parent), str(path), workflow_graph(dag), None, tuple(dag.nodes)
+        attempt.key, str(path.parent), str(path), workflow_graph(dag), None, _retries(dag)
     )
 
 
@@ -87,8 +88,12 @@ def _rendered(attempt: OpenAttempt, settings: Settings) -> Prepared:
         str(dag_file),
         rendered.graph,
         rendered.template_hash,
-        tuple(rendered.dag.nodes),
+        _retries(rendered.dag),
     )
+
+
+def _retries(dag: Dag) -> dict[str, int]:
+    return {name: node.retries for name, node in dag.nodes.items()}
 
 
 def _workflow(name: str, templates: Path) -> Workflow:

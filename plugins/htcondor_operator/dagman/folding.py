@@ -9,6 +9,7 @@ several procs; :func:`node_state` sums them up.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -94,6 +95,9 @@ STATE_RANK = {
     NodeState.REMOVED: 9,
 }
 
+PRE_RUNNING, POST_RUNNING = "PRE script running", "POST script running"
+"""Reasons of a node that runs, but whose job does not: a script of DAGMan's does."""
+
 TRANSFERS = {
     1: "waiting to transfer input",
     2: "transferring input",
@@ -176,6 +180,24 @@ def fold(known: NodeTry, event: JobEvent) -> None:
         _fold_state(known, event)
     if known.verdict is None:
         known.source = Source.EVENT_LOG
+
+
+# Removed together with DAGMan, not by somebody who meant this one job.
+_WITH_DAGMAN = re.compile(
+    r"DAG (?:Removed|Abort)|removed scheduler job|DAGManJobId|Was STATUS_", re.IGNORECASE
+)
+
+
+def removed_with_dagman(known: NodeTry) -> bool:
+    """Whether a node's job was removed only because its DAGMan was going."""
+    return known.state is NodeState.REMOVED and bool(_WITH_DAGMAN.search(known.reason or ""))
+
+
+def await_post_script(known: NodeTry) -> None:
+    """Keep a node with a POST script open when its job has ended: the script decides."""
+    ended = known.state in {NodeState.DONE, NodeState.FAILED, NodeState.REMOVED}
+    if ended and known.verdict is None and not removed_with_dagman(known):
+        known.state, known.reason = NodeState.RUNNING, POST_RUNNING
 
 
 def _start_over(known: NodeTry) -> None:
@@ -311,14 +333,15 @@ def _fold_facts(known: NodeTry, event: JobEvent) -> None:
         known.submitted_at is None or event.time < known.submitted_at
     ):
         known.submitted_at = event.time
-    known.owner = event.text("Owner") or known.owner
-    known.memory_request_mb = event.number("RequestMemory") or known.memory_request_mb
-    if (priority := event.whole("JobPrio")) is not None:
-        known.priority = priority
+    if known.event_at is None or event.time >= known.event_at:
+        known.owner = event.text("Owner") or known.owner
+        known.memory_request_mb = event.number("RequestMemory") or known.memory_request_mb
+        if (priority := event.whole("JobPrio")) is not None:
+            known.priority = priority
+        _fold_place(known, event)
+        _fold_paths(known, event)
     known.starts = max(known.starts, event.whole("NumShadowStarts") or 0)
-    _fold_place(known, event)
     _fold_usage(known, event)
-    _fold_paths(known, event)
     if event.type == EventType.GENERIC:
         _fold_telemetry(known, event)
 

@@ -42,7 +42,7 @@ def runs_with_clears(cur: Cursor, executor: str, *, all_marks: bool) -> list[int
         """
         SELECT DISTINCT r.run_key
         FROM task_instance ti
-        JOIN owl_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+        JOIN owl_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id AND r.mirrored
         LEFT JOIN owl_node n ON n.run_key = r.run_key AND n.attempt = r.latest_attempt
                             AND n.task_id = ti.task_id AND n.try = 0
         WHERE ti.executor = %(executor)s AND ti.state IN ('scheduled', 'queued', 'restarting')
@@ -59,7 +59,7 @@ def runs_with_clears(cur: Cursor, executor: str, *, all_marks: bool) -> list[int
             FROM owl_run r
             JOIN owl_node n ON n.run_key = r.run_key AND n.attempt = r.latest_attempt
             JOIN task_instance ti ON ti.id = n.ti_id
-            WHERE r.state = 'failed' AND r.ended_at > now() - interval '7 days'
+            WHERE r.state = 'failed' AND r.mirrored AND r.ended_at > now() - interval '7 days'
               AND n.state IN ('failed', 'removed', 'futile') AND ti.state = 'success'
             """
         )

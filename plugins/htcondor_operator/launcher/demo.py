@@ -250,12 +250,19 @@ def _report(stack: Stack, found: list[Progress], say: Say, seconds: float) -> in
     for run in bad:
         failed = ", ".join(name for name, state in run.nodes if state == "failed")
         say(f"{run.dataset}: {run.state} {failed} {run.error}")
-    archive = Path(stack.environment["OWL_ARCHIVE"])
+        say(f"  correct the cause, then clear {failed or 'launch'} in the UI: {stack.address}")
     for run in found:
-        for path in sorted(p for p in archive.rglob(f"{run.dataset}*") if p.is_file()):
-            kind = "preview" if path.suffix in {".jpg", ".jpeg", ".png"} else "product"
+        shelf = Path(stack.environment["OWL_ARCHIVE"]) / run.dataset
+        for kind, path in archived(shelf):
             say(f"{kind}: {path}")
     admin = load_secrets(stack.home).passwords["admin"]
     say(f"{len(found) - len(bad)} of {len(found)} datasets archived in {seconds:.0f} s")
     say(f"UI: {stack.address}  login: admin  password: {admin}")
     return 1 if bad else 0
+
+
+def archived(shelf: Path) -> list[tuple[str, Path]]:
+    """Return products and previews of a dataset in the archive."""
+    kinds = {".fits": "product", ".png": "preview", ".jpg": "preview", ".jpeg": "preview"}
+    paths = [p for p in sorted(shelf.glob("*")) if p.suffix in kinds and "_raw" not in p.stem]
+    return sorted((kinds[path.suffix], path) for path in paths)[::-1]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from htcondor_operator.condor.install import ensure_condor
+from htcondor_operator.condor.install import check_site, ensure_condor
 from htcondor_operator.launcher import environment
 from htcondor_operator.launcher.environment import Stack
 from htcondor_operator.launcher.home import CHECKOUT, Home
@@ -87,6 +87,8 @@ def _prepare(home: Home, say: Say) -> Stack:
     """Install and write what the services need; the slow steps run side by side."""
     stack = environment.describe(home)
     server = stack.postgres
+    if not stack.pool:
+        say(f"HTCondor {check_site(environment.outside(home))} of this site")
     with ThreadPoolExecutor(2) as workers:
         steps: list[Future[object]] = []
         if stack.pool:
@@ -198,7 +200,13 @@ def down(home: Home, say: Say, timeout: float = DOWN_TIMEOUT) -> None:
 
 
 def purge(home: Home) -> None:
-    """Remove all that OWL has made in its home, and the home if nothing else is in it."""
+    """Remove all that OWL has made in its home, and the home if nothing else is in it.
+
+    Raises
+    ------
+    OwlError
+        Naming what could not be removed.
+    """
     socket = environment.describe(home, keep_ports=True).postgres
     if socket:
         shutil.rmtree(socket.socket_dir, ignore_errors=True)
@@ -208,5 +216,10 @@ def purge(home: Home) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    left = [str(home.root / name) for name in OWNED if (home.root / name).exists()]
+    if left:
+        raise OwlError(
+            ErrorKind.NOT_WRITABLE, f"cannot remove {', '.join(left)}: correct owner or mode."
+        )
     if home.root.is_dir() and not any(home.root.iterdir()):
         home.root.rmdir()

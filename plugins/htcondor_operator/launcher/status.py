@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -54,6 +56,8 @@ def status(home: Home, limit: int = 1000) -> dict[str, Any]:
     url = stack.environment["OWL_DATABASE_URL"] if stack else ""
     mirror, datasets, problem = _blackboard(url, limit) if up else ([], [], "not running")
     for row in datasets:
+        archive = Path(stack.environment["OWL_ARCHIVE"]) if stack else home.root
+        row["products"] = max(row["products"], archived_files(archive / row["dataset"]))
         row["archived"] = row["state"] == "done" and row["products"] > 0
     return {
         "home": str(home.root),
@@ -68,6 +72,14 @@ def status(home: Home, limit: int = 1000) -> dict[str, Any]:
         "lost": sum(row["lost"] for row in datasets),
         "problem": problem,
     }
+
+
+def archived_files(shelf: Path) -> int:
+    """Return how many files the archive's manifest of a dataset names."""
+    try:
+        return len(json.loads((shelf / "manifest.json").read_text())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _service(word: Word) -> dict[str, Any]:

@@ -234,6 +234,13 @@ def upgrade() -> None:
             comment="Instance of that task that was answered last.",
         ),
         sa.Column(
+            "mirrored",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="Whether HTCondorExecutor shows the run; else its tasks look for themselves.",
+        ),
+        sa.Column(
             "workflow",
             sa.Text(),
             nullable=False,
