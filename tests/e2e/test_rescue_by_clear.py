@@ -59,8 +59,8 @@ def test_several_failed_nodes_at_once(stack: Stack) -> None:
 @beside
 def test_clears_in_quick_succession_make_one_rescue(stack: Stack) -> None:
     drill = failed_run(stack, "quick", "B", "C")
-    for node in ("B", "C", "B", "C"):
-        drill.clear(node, downstream=True)
+    drill.clear("B", downstream=True)
+    drill.clear("C", downstream=True)
     drill.until_ended("success", 2)
     drill.check_starts(B=2, C=2)
     drill.check_grid("success")

@@ -309,7 +309,8 @@ def bind_new_rows(cur: Cursor, executor: str) -> int:
 def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, str]]:
     """Return the nodes that run again although nobody cleared them: spared ones that failed.
 
-    Their task instance has ended with the predecessor's job and has to show another one.
+    Their task instance has ended with the predecessor's job and has to show another one. So have
+    those that the scheduler gave up because of it: they look like an end of the DagRun.
 
     Returns
     -------
@@ -318,14 +319,22 @@ def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, 
     """
     cur.execute(
         """
+        WITH failed AS (
+          SELECT DISTINCT n.run_key, n.attempt
+          FROM owl_node n
+          JOIN owl_run r ON r.run_key = n.run_key AND r.latest_attempt = n.attempt
+          JOIN task_instance ti ON ti.id = n.ti_id
+          WHERE n.updated_at >= %(since)s AND n.attempt > 1 AND n.try = 0
+            AND n.carried_from IS NULL AND ti.state IN ('failed', 'success')
+            AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
+                          AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done')))
         SELECT n.run_key, n.attempt, n.node, ti.id::text
-        FROM owl_node n
-        JOIN owl_run r ON r.run_key = n.run_key AND r.latest_attempt = n.attempt
+        FROM failed JOIN owl_node n USING (run_key, attempt)
         JOIN task_instance ti ON ti.id = n.ti_id
-        WHERE n.updated_at >= %(since)s AND n.attempt > 1 AND n.try = 0
-          AND n.carried_from IS NULL AND ti.state IN ('failed', 'success')
-          AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
-                        AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done'))
+        WHERE n.try = 0 AND n.carried_from IS NULL
+          AND (ti.state = 'upstream_failed' OR (ti.state IN ('failed', 'success')
+            AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
+                          AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done'))))
         """,
         {"since": since},
     )
