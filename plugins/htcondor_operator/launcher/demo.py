@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -218,20 +218,20 @@ def watch(stack: Stack, runs: Sequence[tuple[str, str]], timeout: float) -> list
             time.sleep(0.5)
 
 
-def table(found: Iterable[Progress]) -> Table:
+def table(found: Iterable[Progress]) -> Group:
     """Return datasets x nodes, narrow enough for 80 columns."""
     rows = list(found)
     columns: dict[str, None] = {}
     for run in rows:
         columns.update(dict.fromkeys(name for name, _ in run.nodes))
-    result = Table(caption=LEGEND, padding=(0, 0))
+    result = Table(padding=(0, 0))
     for name in ("dataset", "run", *columns):
         result.add_column(name, no_wrap=True, justify="center" if name in columns else "left")
     for run in rows:
         states = dict(run.nodes)
         cells = [_coloured(states.get(name, ""), short=True) for name in columns]
         result.add_row(run.dataset, _coloured(run.state), *cells)
-    return result
+    return Group(result, LEGEND)
 
 
 def _coloured(state: str, *, short: bool = False) -> str:
