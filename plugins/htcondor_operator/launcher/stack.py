@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -222,4 +223,6 @@ def purge(home: Home) -> None:
             ErrorKind.NOT_WRITABLE, f"cannot remove {', '.join(left)}: correct owner or mode."
         )
     if home.root.is_dir() and not any(home.root.iterdir()):
-        home.root.rmdir()
+        # Started as root, the home's parent is root's: the script removes the empty folder.
+        with contextlib.suppress(PermissionError):
+            home.root.rmdir()
