@@ -128,6 +128,18 @@ def test_clear_of_several_is_one_rescue(live):
     rescued(live, "B", "C", "D", "E")
 
 
+def test_a_clear_that_cannot_be_answered_does_not_end_the_scheduler(failed):
+    (row,) = failed.sql("SELECT graph FROM owl_run WHERE run_id = %(run_id)s")
+    change = "UPDATE owl_run SET graph = %(graph)s WHERE run_id = %(run_id)s"
+    failed.sql(change, graph='{"nodes": 5}')
+    failed.clear("B", downstream=True)
+    failed.loop()
+    assert len(failed.attempts()) == 1
+    failed.sql(change, graph=json.dumps(row["graph"]))
+    failed.loop()
+    rescued(failed, "B", "D", "E")
+
+
 def test_clears_one_after_the_other_are_folded(failed):
     failed.clear("B")
     failed.loop()

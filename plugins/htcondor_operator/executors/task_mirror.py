@@ -438,8 +438,11 @@ def reset_task_instances(session: Any, ti_ids: Collection[str]) -> dict[str, str
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
+    # Locked, because an operator may clear it at the same time: who comes second finds it gone.
     found = session.scalars(
-        select(TaskInstance).where(TaskInstance.id.in_([UUID(str(ti)) for ti in ti_ids]))
+        select(TaskInstance)
+        .where(TaskInstance.id.in_([UUID(str(ti)) for ti in ti_ids]))
+        .with_for_update(of=TaskInstance)
     ).all()
     renamed: dict[str, str] = {}
     for ti in found:
