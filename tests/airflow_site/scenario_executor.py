@@ -367,6 +367,18 @@ def test_unused_slots_are_skipped_and_children_are_not(site):
     assert site.tasks()["E"] == "success"
 
 
+def test_a_run_that_ends_while_no_scheduler_is_there(site):
+    site.trigger({"dataset": "drill001"})
+    site.loop()
+    site.gateway_renders()
+    site.attempt_becomes("live")
+    site.nodes_become("done", *NODES)
+    site.attempt_becomes("done")
+    site.loop(6)
+    assert set(site.tasks().values()) == {"success"}
+    assert site.dag_run_state() == "success"
+
+
 def test_a_scheduler_that_died_changes_nothing(live):
     from airflow.utils.state import JobState
 

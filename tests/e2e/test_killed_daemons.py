@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from tests.e2e.drills import NODES, Drill
@@ -19,6 +20,34 @@ def restarted(stack: Stack, name: str, pid: int) -> bool:
     """Whether the supervisor has brought a service back."""
     word = stack.services()[name]
     return bool(word["healthy"] and word["pid"] != pid and word["restarts"] > 0)
+
+
+def dagman_of(drill: Drill) -> psutil.Process | None:
+    """Return the process of a run's DAGMan, if there is one now."""
+    name = f"{drill.workflow}_{drill.dataset}.dag"
+    for process in psutil.process_iter(["name", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if process.info["name"] == "condor_dagman" and name in " ".join(words):
+            return process
+    return None
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_killed_dagman_takes_its_jobs_up_again(alone: Stack) -> None:
+    drill = Drill(alone, "dagman")
+    drill.will_wait("B")
+    drill.start()
+    drill.until_started("B")
+    first = dagman_of(drill)
+    assert first is not None
+    first.kill()
+    drill.until("DAGMan comes again", lambda: dagman_of(drill) not in {None, first})
+    drill.let_go("B")
+    drill.until_ended("success", 1)
+    drill.check_starts()
+    drill.check_grid("success")
+    assert len(drill.attempts()) == 1
 
 
 @pytest.mark.e2e
