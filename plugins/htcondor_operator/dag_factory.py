@@ -28,29 +28,27 @@ def configured_executor() -> str | None:
 
 def make_dags(templates: Path) -> dict[str, DAG]:
     """Make the DAGs of all templates that can be used (see :func:`check_templates`)."""
-    return {workflow.name: make_dag(workflow) for workflow in usable_workflows(templates)[0]}
+    return _make_dags(templates)[0]
 
 
-def usable_workflows(templates: Path) -> tuple[list[Workflow], list[OwlError]]:
-    """Return the workflows that render their sample, and what is wrong with the others."""
-    usable: list[Workflow] = []
+def _make_dags(templates: Path) -> tuple[dict[str, DAG], list[OwlError]]:
+    """Return the DAGs of the templates that make one, and what is wrong with the others."""
+    dags: dict[str, DAG] = {}
     errors: list[OwlError] = []
     for folder in workflow_folders(templates):
         try:
-            workflow = load_workflow(folder)
-            sample_graph(workflow)
-            usable.append(workflow)
+            dags[folder.name] = make_dag(load_workflow(folder))
         except OwlError as error:
             errors.append(error)
-    return usable, errors
+        except Exception as error:  # what Airflow does not accept, in Airflow's words
+            words = f"{folder.name}: Airflow makes no DAG of it: {error}. Correct the template."
+            errors.append(OwlError(ErrorKind.BAD_TEMPLATE, words))
+    return dags, errors
 
 
 def check_templates(templates: Path) -> None:
-    """Raise one :class:`OwlError` that names every template that cannot be used.
-
-    It makes no DAG: Airflow would take it for one of the calling file.
-    """
-    _, errors = usable_workflows(templates)
+    """Raise one :class:`OwlError` that names every template that cannot be used."""
+    _, errors = _make_dags(templates)
     if errors:
         words = "\n".join(f"- {error.message}" for error in errors)
         raise OwlError(
@@ -81,6 +79,8 @@ def make_dag(workflow: Workflow) -> DAG:
         max_active_runs=1000,
         max_active_tasks=10_000,
         is_paused_upon_creation=False,
+        # The file that keeps it in a global has it, not every file that makes one to check it.
+        auto_register=False,
         doc_md=_doc(workflow, graph.nodes),
         default_args={
             "owner": "owl",

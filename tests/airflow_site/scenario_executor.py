@@ -128,6 +128,18 @@ def test_clear_of_several_is_one_rescue(live):
     rescued(live, "B", "C", "D", "E")
 
 
+def test_a_clear_that_cannot_be_answered_does_not_end_the_scheduler(failed):
+    (row,) = failed.sql("SELECT graph FROM owl_run WHERE run_id = %(run_id)s")
+    change = "UPDATE owl_run SET graph = %(graph)s WHERE run_id = %(run_id)s"
+    failed.sql(change, graph='{"nodes": 5}')
+    failed.clear("B", downstream=True)
+    failed.loop()
+    assert len(failed.attempts()) == 1
+    failed.sql(change, graph=json.dumps(row["graph"]))
+    failed.loop()
+    rescued(failed, "B", "D", "E")
+
+
 def test_clears_one_after_the_other_are_folded(failed):
     failed.clear("B")
     failed.loop()
@@ -353,6 +365,18 @@ def test_unused_slots_are_skipped_and_children_are_not(site):
     site.loop(6)
     assert site.dag_run_state() == "success"
     assert site.tasks()["E"] == "success"
+
+
+def test_a_run_that_ends_while_no_scheduler_is_there(site):
+    site.trigger({"dataset": "drill001"})
+    site.loop()
+    site.gateway_renders()
+    site.attempt_becomes("live")
+    site.nodes_become("done", *NODES)
+    site.attempt_becomes("done")
+    site.loop(6)
+    assert set(site.tasks().values()) == {"success"}
+    assert site.dag_run_state() == "success"
 
 
 def test_a_scheduler_that_died_changes_nothing(live):

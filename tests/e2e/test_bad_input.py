@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -93,20 +94,53 @@ def test_broken_templates_leave_the_other_workflows_alone(stack: Stack) -> None:
         return any(all(word in text for word in needed) for text in texts)
 
     drill = Drill(stack, "others")
-    wanted = ("e2e_broken/workflow.dag.j2 line 3: ", "e2e_undeclared/workflow.dag.j2 line 4: ")
-    drill.until("both templates are named", lambda: said(*wanted, "'datset' is undefined"))
-    dags = stack.operator.call("GET", "/dags?limit=100")["dags"]
-    known = {dag["dag_id"]: dag["has_import_errors"] for dag in dags}
-    assert not known["drill"]
-    assert not known["e2e_noisy"]
-    assert "e2e_broken" not in known
+    wanted = (
+        "e2e_broken/workflow.dag.j2 line 3: ",
+        "e2e_undeclared/workflow.dag.j2 line 4: 'datset' is undefined",
+        "e2e_same_task: Airflow makes no DAG of it: ",
+    )
+    drill.until("all three templates are named", lambda: said(*wanted))
+
+    def known() -> dict[str, bool]:
+        dags = stack.operator.call("GET", "/dags?limit=100")["dags"]
+        return {dag["dag_id"]: dag["has_import_errors"] for dag in dags}
+
+    drill.until(
+        "there is no DAG of them", lambda: not {"e2e_broken", "e2e_same_task"} & set(known())
+    )
+    assert not any(known().values())
+    assert {"drill", "e2e_noisy"} <= set(known())
     # The gateway does not stumble over them either.
     drill.start()
     drill.until_ended("success", 1)
     # Mended, it comes without a restart, and its error goes.
-    for name in ("e2e_broken", "e2e_undeclared"):
+    for name in ("e2e_broken", "e2e_undeclared", "e2e_same_task"):
         template = stack.templates / name / "workflow.dag.j2"
         shutil.copy(stack.templates / "e2e_missing" / "workflow.dag.j2", template)
         shutil.copy(stack.templates / "e2e_missing" / "workflow.yaml", template.parent)
     stack.operator.wait_for_dag("e2e_broken")
     drill.until("the error is gone", lambda: not said())
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_full_disk_is_named_and_leaves_no_half_run_folder(alone: Stack) -> None:
+    # The gateway gets no room for files of more than a few bytes: to it the disk is full.
+    drill = Drill(alone, "full")
+    gateway = alone.services()["gateway"]["pid"]
+    soft, hard = resource.prlimit(gateway, resource.RLIMIT_FSIZE)
+    resource.prlimit(gateway, resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        said = refused(alone, drill, {"control": str(alone.control)})
+    finally:
+        resource.prlimit(gateway, resource.RLIMIT_FSIZE, (soft, hard))
+    assert drill.attempts()[0]["error_kind"] == "disk_full"
+    folder = Path(alone.environment["OWL_RUNS"]) / "drill" / drill.dataset
+    assert str(folder) in said
+    assert "Make room" in said
+    assert not list(folder.iterdir())
+    drill.clear("launch", downstream=True)
+    drill.until_ended("success", 2)
+    drill.check_starts()
+    drill.check_grid("success")
+    assert alone.services()["gateway"]["pid"] == gateway

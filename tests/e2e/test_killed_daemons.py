@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import psutil
 import pytest
 
 from tests.e2e.drills import NODES, Drill
@@ -18,7 +19,35 @@ VICTIMS = ("gateway", "mirror", "scheduler")
 def restarted(stack: Stack, name: str, pid: int) -> bool:
     """Whether the supervisor has brought a service back."""
     word = stack.services()[name]
-    return word["healthy"] and word["pid"] != pid and word["restarts"] > 0
+    return bool(word["healthy"] and word["pid"] != pid and word["restarts"] > 0)
+
+
+def dagman_of(drill: Drill) -> psutil.Process | None:
+    """Return the process of a run's DAGMan, if there is one now."""
+    name = f"{drill.workflow}_{drill.dataset}.dag"
+    for process in psutil.process_iter(["name", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if process.info["name"] == "condor_dagman" and name in " ".join(words):
+            return process
+    return None
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_killed_dagman_takes_its_jobs_up_again(alone: Stack) -> None:
+    drill = Drill(alone, "dagman")
+    drill.will_wait("B")
+    drill.start()
+    drill.until_started("B")
+    first = dagman_of(drill)
+    assert first is not None
+    first.kill()
+    drill.until("DAGMan comes again", lambda: dagman_of(drill) not in {None, first})
+    drill.let_go("B")
+    drill.until_ended("success", 1)
+    drill.check_starts()
+    drill.check_grid("success")
+    assert len(drill.attempts()) == 1
 
 
 @pytest.mark.e2e
@@ -46,8 +75,12 @@ def test_all_runs_end_and_every_job_runs_once(alone: Stack) -> None:
     time.sleep(1)
     for drill in drills[1::2]:
         drill.let_go("B")
-    for name in (*VICTIMS, "postgres"):
-        until(f"{name} is back", lambda name=name: restarted(stack, name, before[name]["pid"]), 120)
+    killed = {name: before[name]["pid"] for name in (*VICTIMS, "postgres")}
+    until(
+        "all are back",
+        lambda: all(restarted(stack, name, pid) for name, pid in killed.items()),
+        every=1,
+    )
     for drill in drills:
         drill.until_ended("success", 1)
     for drill in drills:

@@ -92,7 +92,8 @@ class HTCondorExecutor(BaseExecutor):
         """Mirror the blackboard, hand launches over and answer clears.
 
         Every step is a transaction of its own, so that a deadlock with a clear in the API
-        server costs one step of one loop.
+        server costs one step of one loop. Nothing is raised: the scheduler would end with it, and
+        with it all other DAGs of the site (seen in Airflow 3.3.2).
         """
         from airflow.utils.session import create_session
         from sqlalchemy.exc import DBAPIError
@@ -120,10 +121,11 @@ class HTCondorExecutor(BaseExecutor):
                 complete = False
                 self.log.warning("sync is tried again in the next loop: %s", error)
             except Exception as error:
-                if getattr(error, "pgcode", None) is None:
-                    raise
                 complete = False
-                self.log.warning("sync is tried again in the next loop: %s", error)
+                if getattr(error, "pgcode", None) is None:
+                    self.log.exception("sync is tried again in the next loop")
+                else:
+                    self.log.warning("sync is tried again in the next loop: %s", error)
         if complete:
             self._seen = started
             if full:
@@ -137,8 +139,13 @@ class HTCondorExecutor(BaseExecutor):
 
     def _answer_clears(self, session: Session, cur: Cursor, *, full: bool) -> None:
         for run_key in clears.runs_with_clears(cur, self.alias, all_marks=full):
-            action = clears.answer(session, cur, run_key)
-            self.log.info("run %s was cleared: %s", run_key, action)
+            try:
+                with session.begin_nested():
+                    action = clears.answer(session, cur, run_key)
+            except Exception:  # one bad run must not stop the others
+                self.log.exception("the clear of run %s is answered in the next loop", run_key)
+            else:
+                self.log.info("run %s was cleared: %s", run_key, action)
 
     def _end_marked(self, cur: Cursor) -> None:
         if time.monotonic() - self._marks_at > MARKS_EVERY_S:

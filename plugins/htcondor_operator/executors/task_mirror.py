@@ -290,14 +290,19 @@ def claim_refused_launches(cur: Cursor, job_id: int | None) -> list[Failure]:
 
 
 def bind_new_rows(cur: Cursor, executor: str) -> int:
-    """Bind the rows of first attempts to the task instances that show them."""
+    """Bind the rows of first attempts to the task instances that show them.
+
+    Also of a run that has ended meanwhile: HTCondor does not wait for a scheduler that is away.
+    """
     cur.execute(
         """
         UPDATE owl_node n SET ti_id = ti.id, updated_at = now()
         FROM owl_run r, task_instance ti
         WHERE r.run_key = n.run_key AND r.latest_attempt = n.attempt AND r.mirrored
           AND n.ti_id IS NULL AND NOT n.spared
-          AND r.state IN ('launching', 'rescued', 'running', 'held')
+          AND (r.state IN ('launching', 'rescued', 'running', 'held') OR EXISTS (
+                 SELECT 1 FROM dag_run d WHERE d.dag_id = r.dag_id AND d.run_id = r.run_id
+                    AND d.state IN ('queued', 'running')))
           AND ti.dag_id = r.dag_id AND ti.run_id = r.run_id
           AND ti.task_id = n.task_id AND ti.map_index = -1 AND ti.executor = %(executor)s
         """,
@@ -438,8 +443,11 @@ def reset_task_instances(session: Any, ti_ids: Collection[str]) -> dict[str, str
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
+    # Locked, because an operator may clear it at the same time: who comes second finds it gone.
     found = session.scalars(
-        select(TaskInstance).where(TaskInstance.id.in_([UUID(str(ti)) for ti in ti_ids]))
+        select(TaskInstance)
+        .where(TaskInstance.id.in_([UUID(str(ti)) for ti in ti_ids]))
+        .with_for_update(of=TaskInstance)
     ).all()
     renamed: dict[str, str] = {}
     for ti in found:
