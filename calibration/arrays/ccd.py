@@ -150,7 +150,7 @@ def measure_levels(chip: Chip) -> None:
             amp.drift = drift_slope(values, good, range(*chip.virtual.columns))
 
 
-def _level(chip: Chip, amp: Amp, raw_rows: slice) -> NDArray[np.float64]:
+def _level(amp: Amp, raw_rows: slice) -> NDArray[np.float64]:
     """Return what BLEVCORR subtracts from these rows of this amplifier (broadcasts)."""
     if amp.fit is None:
         return np.zeros((1, 1))
@@ -183,7 +183,7 @@ def _acs_block(chip: Chip, amp: Amp, raw_rows: slice) -> tuple[F32, F32, I16]:
     sci, dq = _raw_values(chip, amp, raw_rows, amp.raw_x)
     previous = _bias_error(chip, amp, raw_rows) * np.float32(amp.gain)
     if chip.subtract_level:
-        sci = (sci.astype(np.float64) - _level(chip, amp, raw_rows)).astype(np.float32)
+        sci = (sci.astype(np.float64) - _level(amp, raw_rows)).astype(np.float32)
     _flag_full_well(chip, sci, dq, raw_rows, amp)
     noise = np.float32(amp.read_noise)
     err = np.sqrt(np.maximum(sci, _ZERO) + noise * noise + previous * previous)
@@ -199,7 +199,7 @@ def _dn_block(chip: Chip, amp: Amp, raw_rows: slice) -> tuple[F32, F32, I16]:
     signal = np.maximum(sci - np.float32(level), _ZERO)
     err = np.sqrt(signal / gain + noise * noise)
     if chip.subtract_level:
-        sci = (sci.astype(np.float64) - _level(chip, amp, raw_rows)).astype(np.float32)
+        sci = (sci.astype(np.float64) - _level(amp, raw_rows)).astype(np.float32)
     if chip.bias is not None:
         sci -= _f32(chip.bias.sci, raw_rows, amp.raw_x)
         previous = _bias_error(chip, amp, raw_rows)

@@ -93,7 +93,7 @@ def _mode(values: Array, low: int, width: float, bins: int) -> float:
 
 
 def initial_guess(rates: Sequence[Array], bad: Sequence[Array], how: str) -> Array:
-    """Return the first average: acsrej's minimum (a bad pixel puts 0) or the median of good ones."""
+    """Return the first average: the minimum (a bad pixel puts 0) or the median of good ones."""
     if how.lower().startswith("med"):
         stack = np.stack([np.where(b, np.nan, r) for r, b in zip(rates, bad, strict=True)])
         count = (~np.isnan(stack)).sum(axis=0)
@@ -137,10 +137,8 @@ def combine(members: Sequence[Member], parameters: Parameters) -> Combined:
     exposure = np.float32(sum(m.time for m in members))
     sci = average * exposure + np.float32(max(sum(skies), 0.0))
     safe = np.where(state.time > 0, state.time, np.float32(1))
-    err = np.where(
-        state.time > 0, (exposure / safe) * np.sqrt(state.variance, dtype=np.float64), 0.0
-    )
-    err = err.astype(np.float32)
+    noise = np.sqrt(state.variance, dtype=np.float64)
+    err = np.where(state.time > 0, (exposure / safe) * noise, 0.0).astype(np.float32)
     err[0, 0] = -1.0  # acsrej marks its output so; the dark's errors make it positive again
     rejected = sum(int(((m == HIT) | (m == SPILL)).sum()) for m in state.masks)
     return Combined(sci, err, state.dq, state.masks, skies, rejected)
@@ -193,7 +191,8 @@ def _one_pass(
     sigma: float,
 ) -> _Pass:
     shape = average.shape
-    out = _Pass(*(np.zeros(shape, np.float32) for _ in range(3)), np.zeros(shape, np.int16), [])
+    zeros = np.zeros(shape, np.float32)
+    out = _Pass(zeros, zeros.copy(), zeros.copy(), np.zeros(shape, np.int16), [])
     tests = []
     for member, rate in zip(members, rates, strict=True):
         out.masks.append(np.array(member.dq, dtype=np.int16))
@@ -206,7 +205,7 @@ def _one_pass(
             mask = out.masks[n]
             row = mask[y]
             reached = row & ~np.int16(SPILL | COSMIC_RAY)
-            _flag_row(mask, y, *tests[n], offsets, parameters)
+            _flag_row(mask, y, tests[n], offsets, parameters.bad_input)
             out.dq[y] |= reached
             everywhere &= (row == HIT) | (row == SPILL)
             used = (row & _NOT_USED) == 0
@@ -221,14 +220,14 @@ def _one_pass(
 def _flag_row(
     mask: Array,
     y: int,
-    hit: Array,
-    touched: Array,
+    tests: tuple[Array, Array],
     offsets: Sequence[tuple[int, int]],
-    parameters: Parameters,
+    bad_input: int,
 ) -> None:
     """Flag one row of one member: exclude bad pixels, mark hits, and what they spill into."""
+    hit, touched = tests
     row = mask[y]
-    row[((row & parameters.bad_input) != 0) & (row != SPILL)] = EXCLUDED
+    row[((row & bad_input) != 0) & (row != SPILL)] = EXCLUDED
     columns = _hits(row, hit[y], touched[y], offsets)
     if not columns.size:
         return

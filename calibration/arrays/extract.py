@@ -29,7 +29,13 @@ def find_trace(y: Any, height: int) -> float:
 
 
 def extract(
-    x: Any, y: Any, shape: tuple[int, int], half: int = 12, offset: int = 60, width: int = 80
+    x: Any,
+    y: Any,
+    shape: tuple[int, int],
+    *,
+    half: int = 12,
+    offset: int = 60,
+    width: int = 80,
 ) -> Spectrum:
     """Count events in a box around the trace and in two background boxes beside it."""
     height, columns = shape

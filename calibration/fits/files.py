@@ -39,17 +39,17 @@ class Hdu:
     @property
     def version(self) -> int:
         """EXTVER (1 when absent)."""
-        return int(self.header.get("EXTVER", 1))
+        return self.header.integer("EXTVER", 1)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array as stored, in numpy's order."""
-        naxis = int(self.header.get("NAXIS", 0))
-        return tuple(int(self.header.get(f"NAXIS{i}", 0)) for i in range(naxis, 0, -1))
+        naxis = self.header.integer("NAXIS", 0)
+        return tuple(self.header.integer(f"NAXIS{i}", 0) for i in range(naxis, 0, -1))
 
     def stored(self) -> Array:
         """Return the array as stored: big-endian, not scaled, no copy."""
-        dtype = _DTYPES[int(self.header.get("BITPIX", 8))]
+        dtype = _DTYPES[self.header.integer("BITPIX", 8)]
         return np.frombuffer(self.raw, dtype=dtype).reshape(self.shape)
 
     def release(self) -> None:
@@ -60,7 +60,7 @@ class Hdu:
     @property
     def is_unsigned(self) -> bool:
         """Whether this is the FITS convention for unsigned 16-bit integers."""
-        return int(self.header.get("BITPIX", 8)) == 16 and self.header.get("BZERO", 0) == 32768
+        return self.header.integer("BITPIX", 8) == 16 and self.header.get("BZERO", 0) == 32768
 
     def rows(self, start: int, stop: int) -> Array:
         """Return rows of the image in native byte order, scaled as the header says."""
@@ -69,7 +69,7 @@ class Hdu:
     def image(self) -> Array:
         """Return the whole image (a constant array when the header has NPIX1, NPIX2, PIXVALUE)."""
         if not self.shape:
-            ny, nx = int(self.header.get("NPIX2", 0)), int(self.header.get("NPIX1", 0))
+            ny, nx = self.header.integer("NPIX2", 0), self.header.integer("NPIX1", 0)
             return np.full((ny, nx), self.header.get("PIXVALUE", 0))
         return self.rows(0, self.shape[0])
 
@@ -86,14 +86,29 @@ def _native(stored: Array, header: Header, unsigned: bool) -> Array:
 
 def data_size(header: Header) -> int:
     """Return the number of data bytes that a header announces."""
-    naxis = int(header.get("NAXIS", 0))
+    naxis = header.integer("NAXIS", 0)
     if naxis == 0:
         return 0
     pixels = 1
     for i in range(1, naxis + 1):
-        pixels *= int(header.get(f"NAXIS{i}", 0))
-    size = abs(int(header.get("BITPIX", 8))) // 8
-    return size * int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + pixels)
+        pixels *= header.integer(f"NAXIS{i}", 0)
+    size = abs(header.integer("BITPIX", 8)) // 8
+    return size * header.integer("GCOUNT", 1) * (header.integer("PCOUNT", 0) + pixels)
+
+
+def _checked_size(header: Header, path: Path, number: int) -> int:
+    """Return `data_size`; INPUT_CORRUPT when the structural cards make no sense."""
+    try:
+        size = data_size(header)
+        if header.integer("BITPIX", 8) not in _DTYPES or size < 0:
+            raise ValueError("BITPIX, NAXIS or GCOUNT is out of range")
+    except (TypeError, ValueError) as error:
+        raise CalibrationError(
+            ExitCode.INPUT_CORRUPT,
+            f"{path.name}: the header of HDU {number} makes no sense ({error}); deliver the file "
+            "again",
+        ) from error
+    return size
 
 
 def _load(path: Path) -> memoryview:
@@ -113,7 +128,9 @@ def _header_at(buffer: memoryview, offset: int, path: Path, number: int) -> tupl
         block = bytes(buffer[end : end + BLOCK])
         end += BLOCK
         if any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, 80)):
-            return Header.from_bytes(bytes(buffer[offset:end])), end
+            header = Header.from_bytes(bytes(buffer[offset:end]))
+            header.file = path.name
+            return header, end
     raise CalibrationError(
         ExitCode.INPUT_CORRUPT,
         f"{path.name}: the header of HDU {number} has no END (file of {len(buffer)} bytes); "
@@ -156,7 +173,7 @@ def read(path: Path, *, headers_only: bool = False) -> list[Hdu]:
     offset = 0
     while offset < len(buffer):
         header, offset = _header_at(buffer, offset, path, len(out))
-        size = data_size(header)
+        size = _checked_size(header, path, len(out))
         if offset + size > len(buffer):
             raise CalibrationError(
                 ExitCode.INPUT_CORRUPT,

@@ -59,14 +59,14 @@ def _with_size(hdus: list[Hdu]) -> Header:
 def _by_headers(
     context: Context, primary: Header, wanted: list[str], file: str
 ) -> dict[str, str | None]:
+    if not wanted:
+        return {}
     if not context.references.is_dir():
         raise CalibrationError(
             ExitCode.REFERENCE_MISSING,
             f"the references folder {context.references} does not exist; correct --references",
         )
-    when = local_index.exposure_time(primary, file) if wanted else None
-    if when is None:
-        return {}
+    when = local_index.exposure_time(primary, file)
     candidates = local_index.scan(context.references)
     prefer = local_index.preferred(context.references)
     return {k: local_index.choose(k, primary, when, candidates, prefer) for k in wanted}

@@ -111,7 +111,7 @@ def _tell(exposure: Exposure, chips: list[Calibrated]) -> None:
 
 def _is_post_repair(exposure: Exposure) -> bool:
     """Whether this WFC exposure was read by the electronics of the 2009 repair."""
-    return exposure.detector.name == "WFC" and float(exposure.primary.get("EXPSTART", 0.0)) >= 54962
+    return exposure.detector.name == "WFC" and exposure.primary.real("EXPSTART", 0.0) >= 54962
 
 
 def _mode(exposure: Exposure) -> tuple[str, str]:
@@ -121,7 +121,7 @@ def _mode(exposure: Exposure) -> tuple[str, str]:
     names = [primary.text(k).upper() for k in ("FILTER1", "FILTER2", "FILTER")]
     filters = [n for n in names if n and not n.startswith("CLEAR")]
     parts = [exposure.detector.instrument, detector, *filters]
-    mjd = float(primary.get("EXPSTART", 0.0))
+    mjd = primary.real("EXPSTART", 0.0)
     return ",".join(parts).lower(), f"{' '.join(parts)} MJD#{mjd:.4f}"
 
 
@@ -131,7 +131,7 @@ def photometry(exposure: Exposure, sets: list[ImageSet]) -> None:
     if table is None:
         return
     mode, text = _mode(exposure)
-    mjd = float(exposure.primary.get("EXPSTART", 0.0))
+    mjd = exposure.primary.real("EXPSTART", 0.0)
     try:
         values = {key: value_at(table.rows(i), mode, mjd) for key, i in _PHOT.items()}
     except NoSuchMode:

@@ -47,7 +47,7 @@ class Input:
     @property
     def time(self) -> float:
         """EXPTIME."""
-        return float(self.primary.get("EXPTIME", 0.0))
+        return self.primary.real("EXPTIME", 0.0)
 
 
 def run(context: Context) -> None:
@@ -170,7 +170,7 @@ def _write(
     parameters: Parameters,
 ) -> None:
     times = sum(item.time for item in inputs)
-    dark_time = sum(float(i.primary.get("DARKTIME", i.time)) for i in inputs)
+    dark_time = sum(i.primary.real("DARKTIME", i.time) for i in inputs)
     dark = exposure.usable("DARKCORR", "DARKFILE")
     flat = exposure.usable("FLATCORR", "PFLTFILE")
     for switch, reference in (("DARKCORR", dark), ("FLATCORR", flat)):
@@ -198,7 +198,7 @@ def _write(
 
 def _extensions(images: ImageSet, result: ccd.Result, count: int) -> list[Hdu]:
     headers = [h.header.copy() if h else Header() for h in (images.sci, images.err, images.dq)]
-    good = (result.dq & int(headers[0].get("SDQFLAGS", 31743))) == 0
+    good = (result.dq & headers[0].integer("SDQFLAGS", 31743)) == 0
     set_statistics(headers[0], ccd.statistics(result.sci, result.err, good), SCI_STATISTICS)
     set_statistics(headers[1], ccd.statistics(result.err, None, good), SCI_STATISTICS[:4])
     headers[0].set("NCOMBINE", count)

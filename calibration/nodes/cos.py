@@ -50,8 +50,8 @@ def run(context: Context) -> None:
         "QUICK LOOK by OWL, NOT calibrated by calcos: boxcar extraction of simulated events;",
         "no geometric, thermal, dead-time, flat-field or flux calibration. Not for science.",
     )
-    zero = float(primary.get("SIMWAVE0", 0.0))
-    wavelength = zero + float(primary.get("SIMDISP", 1.0)) * np.arange(_SHAPE[1])
+    zero = primary.real("SIMWAVE0", 0.0)
+    wavelength = zero + primary.real("SIMDISP", 1.0) * np.arange(_SHAPE[1])
     columns = [
         Column("WAVELENGTH", "D", wavelength),
         Column("GROSS", "E", spectrum.gross),

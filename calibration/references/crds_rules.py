@@ -51,7 +51,7 @@ def matching_header(hdus: Sequence[Hdu]) -> dict[str, str]:
     need, are the frame's sizes.
     """
     out: dict[str, str] = {}
-    for hdu in hdus[1:2][::-1] + list(hdus[:1]):
+    for hdu in (*hdus[1:2], hdus[0]):
         for key in hdu.header:
             value = hdu.header.get(key)
             if key and key not in ("COMMENT", "HISTORY") and value is not None:

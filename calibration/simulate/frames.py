@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
+from calibration.fits.header import Value
 from calibration.simulate.detectors import ChipModel, Model
 from calibration.simulate.references import truth
 
@@ -72,12 +73,18 @@ def _rays(image: Any, count: int, random: np.random.Generator) -> Any:
     return hit
 
 
-def expose(model: Model, chip: ChipModel, scene: Scene, exposure: int = 0) -> tuple[Any, Any, Any]:
-    """Return a chip's raw counts (uint16), the noiseless electrons, and where cosmic rays hit."""
+def expose(
+    model: Model, chip: ChipModel, scene: Scene, exposure: int = 0, *, noise: bool = True
+) -> tuple[Any, Any, Any]:
+    """Return a chip's raw counts (uint16), the noiseless electrons, and where cosmic rays hit.
+
+    Without `noise` the science area is only rounded to whole DN, which tests of arithmetic want;
+    the overscan keeps its noise, without which calacs's clipping would leave no line.
+    """
     random = np.random.default_rng([scene.seed, chip.chip, 7, exposure])
     known = truth(model, chip)
     expected = light(model, chip, scene) * scene.seconds * known.flat + known.dark * scene.seconds
-    electrons = random.poisson(expected).astype(np.float64)
+    electrons = random.poisson(expected).astype(np.float64) if noise else expected.copy()
     hit = _rays(electrons, scene.rays, random)
     ny, nx = model.raw_height(chip), model.raw_width
     counts = np.zeros((ny, nx))
@@ -88,7 +95,11 @@ def expose(model: Model, chip: ChipModel, scene: Scene, exposure: int = 0) -> tu
         raw_x, out_x = model.columns(chip, name)
         part = counts[:, raw_x]
         part += amp.level + amp.slope * rows + known.bias[:, raw_x]
-        part += random.normal(0.0, amp.read_noise / amp.gain, part.shape)
+        read_noise = random.normal(0.0, amp.read_noise / amp.gain, part.shape)
+        if not noise:
+            at = model.science(chip, name)
+            read_noise[:, at.start - raw_x.start : at.stop - raw_x.start] = 0.0
+        part += read_noise
         counts[science, model.science(chip, name)] += electrons[:, out_x] / amp.gain
     return np.clip(np.rint(counts), 0, 65535).astype(np.uint16), expected, hit
 
@@ -113,7 +124,7 @@ def raw_file(
 def _primary(model: Model, dataset: str, scene: Scene, exposure: int, association: str) -> Header:
     header = Header()
     start = 53000.5 + exposure * (scene.seconds + 120) / 86400
-    for key, value in (
+    cards: tuple[tuple[str, Value], ...] = (
         ("FILENAME", f"{dataset}_raw.fits"), ("FILETYPE", "SCI"), ("TELESCOP", "HST"),
         ("INSTRUME", model.instrument), ("EQUINOX", 2000.0), ("ROOTNAME", dataset),
         ("IMAGETYP", "EXT"), ("TARGNAME", "SIM"), ("RA_TARG", 6.027), ("DEC_TARG", -72.083),
@@ -122,7 +133,8 @@ def _primary(model: Model, dataset: str, scene: Scene, exposure: int, associatio
         ("EXPTIME", scene.seconds), ("DARKTIME", scene.seconds), ("DETECTOR", model.detector),
         *model.filters.items(), ("CCDAMP", model.read_out), ("CCDGAIN", model.gain),
         ("NEXTEND", 3 * len(model.chips)),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for key, value in cards:
         header.set(key, value)
     header.set("SIMULATE", "OWL", "simulated exposure")
     for switch in _SWITCHES:

@@ -55,11 +55,11 @@ def encode(hdus: list[Hdu], file: str) -> list[bytes]:
     if max(chip.shape[1] for chip in chips) * 2 > 0xFF00:
         raise CalibrationError(ExitCode.NOT_SUPPORTED, f"{file}: lines are too long for a packet")
     primary = hdus[0].header
-    start = float(primary.get("EXPSTART", primary.get("TEXPSTRT", 50000.0)))
+    start = primary.real("EXPSTART", primary.get("TEXPSTRT", 50000.0))
     encoder = Encoder()
     blocks = [hdu.header.to_bytes() for hdu in hdus]
     extra = [b"" if is_line_image(hdu) else bytes(hdu.raw) for hdu in hdus]
-    out = [_exposure_packet(encoder, primary, chips, blocks, extra, _stamp(start))]
+    out = [_exposure_packet(encoder, primary, chips, (blocks, extra), _stamp(start))]
     for kind, parts in ((Kind.KEYWORDS, blocks), (Kind.DATA, extra)):
         for hdu_number, part in enumerate(parts):
             for index, offset in enumerate(range(0, len(part), CHUNK)):
@@ -72,30 +72,32 @@ def encode(hdus: list[Hdu], file: str) -> list[bytes]:
 
 
 def _stamp(
-    mjd: float, line: int = 0, column: int = 0, number: int = 0, chip: int = 0, flags: int = 0
+    mjd: float, line: int = 0, column: int = 0, number: int = 0, *, chip: int = 0, flags: int = 0
 ) -> Stamp:
     day = int(mjd)
-    return Stamp(day - _EPOCH_MJD, int((mjd - day) * 86_400_000), line, column, number, chip, flags)
+    ms = int((mjd - day) * 86_400_000)
+    return Stamp(day - _EPOCH_MJD, ms, line, column, number, chip, flags)
 
 
 def _exposure_packet(
     encoder: Encoder,
     primary: Header,
     chips: list[Hdu],
-    blocks: list[bytes],
-    extra: list[bytes],
+    parts: tuple[list[bytes], list[bytes]],
     stamp: Stamp,
 ) -> bytes:
+    blocks, extra = parts
+
     def text(*keys: str) -> bytes:
         return next((v for k in keys if (v := primary.text(k))), "").encode("ascii", "replace")
 
-    seconds = float(primary.get("EXPTIME", primary.get("TEXPTIME", 0.0)))
+    seconds = primary.real("EXPTIME", primary.get("TEXPTIME", 0.0))
     ny, nx = chips[0].shape
     payload = EXPOSURE.pack(
-        text("ROOTNAME"), int(primary.get("PROPOSID", 0)), text("INSTRUME"), text("DETECTOR"),
-        text("CCDAMP"), float(primary.get("CCDGAIN", 0)), text("FILTER1", "FILTER"),
-        text("FILTER2"), round(seconds * 1000), float(primary.get("RA_TARG", 0)),
-        float(primary.get("DEC_TARG", 0)), float(primary.get("PA_V3", 0)), len(chips), nx, ny,
+        text("ROOTNAME"), primary.integer("PROPOSID", 0), text("INSTRUME"), text("DETECTOR"),
+        text("CCDAMP"), primary.real("CCDGAIN", 0), text("FILTER1", "FILTER"),
+        text("FILTER2"), round(seconds * 1000), primary.real("RA_TARG", 0),
+        primary.real("DEC_TARG", 0), primary.real("PA_V3", 0), len(chips), nx, ny,
         text("ASN_ID"), len(blocks), sum(-(-len(b) // CHUNK) for b in blocks),
         sum(-(-len(e) // CHUNK) for e in extra),
     )  # fmt: skip
@@ -105,16 +107,18 @@ def _exposure_packet(
 def _lines(encoder: Encoder, chip: Hdu, number: int, start: float) -> list[bytes]:
     ny, nx = chip.shape
     counts = (chip.stored().view(">u2") ^ np.uint16(0x8000)).astype(">u2")
-    ccd = int(chip.header.get("CCDCHIP", number + 1))
+    ccd = chip.header.integer("CCDCHIP", number + 1)
     return [
-        encoder.packet(Kind.CHIP + number, _stamp(start, line, 0, nx, ccd), counts[line].tobytes())
+        encoder.packet(
+            Kind.CHIP + number, _stamp(start, line, 0, nx, chip=ccd), counts[line].tobytes()
+        )
         for line in range(ny)
     ]
 
 
 def _engineering(encoder: Encoder, primary: Header, start: float) -> list[bytes]:
     """Return a simulated 1 Hz stream: time, V2 and V3 jitter (mas), detector temperature (C)."""
-    seconds = int(float(primary.get("EXPTIME", primary.get("TEXPTIME", 0.0)))) + 1
+    seconds = int(primary.real("EXPTIME", primary.get("TEXPTIME", 0.0))) + 1
     seed = int.from_bytes(hashlib.sha256(primary.text("ROOTNAME").encode()).digest()[:8], "big")
     random = np.random.default_rng(seed)
     count = min(seconds, 7200)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
 from airflow.sdk import DAG, Param, TriggerRule
 
 from htcondor_operator.dagman.render import sample_graph
-from htcondor_operator.dagman.workflows import Workflow
+from htcondor_operator.dagman.workflows import Workflow, load_workflow, workflow_folders
 from htcondor_operator.notifications.failure import HTCondorFailureNotifier
 from htcondor_operator.operators.dag import HTCondorDagOperator
 from htcondor_operator.operators.node import HTCondorNodeOperator
-from htcondor_operator.vocabulary import task_id_for
+from htcondor_operator.vocabulary import ERROR_SENTENCES, ErrorKind, OwlError, task_id_for
 
 EXECUTOR = "HTCondorExecutor"
 POOL = "htcondor"
@@ -23,6 +24,38 @@ def configured_executor() -> str | None:
     """Return the mirroring executor's alias if this Airflow has it, else None (its default)."""
     entries = conf.get("core", "executor").split(",")
     return EXECUTOR if any(entry.strip().startswith(f"{EXECUTOR}:") for entry in entries) else None
+
+
+def make_dags(templates: Path) -> dict[str, DAG]:
+    """Make the DAGs of all templates that can be used (see :func:`check_templates`)."""
+    return _make_dags(templates)[0]
+
+
+def _make_dags(templates: Path) -> tuple[dict[str, DAG], list[OwlError]]:
+    """Return the DAGs of the templates that make one, and what is wrong with the others."""
+    dags: dict[str, DAG] = {}
+    errors: list[OwlError] = []
+    for folder in workflow_folders(templates):
+        try:
+            dags[folder.name] = make_dag(load_workflow(folder))
+        except OwlError as error:
+            errors.append(error)
+        except Exception as error:  # what Airflow does not accept, in Airflow's words
+            words = f"{folder.name}: Airflow makes no DAG of it: {error}. Correct the template."
+            errors.append(OwlError(ErrorKind.BAD_TEMPLATE, words))
+    return dags, errors
+
+
+def check_templates(templates: Path) -> None:
+    """Raise one :class:`OwlError` that names every template that cannot be used."""
+    _, errors = _make_dags(templates)
+    if errors:
+        words = "\n".join(f"- {error.message}" for error in errors)
+        raise OwlError(
+            ErrorKind.BAD_TEMPLATE,
+            f"{ERROR_SENTENCES[ErrorKind.BAD_TEMPLATE]} The other workflows are not concerned.\n"
+            f"{words}",
+        )
 
 
 def make_dag(workflow: Workflow) -> DAG:
@@ -46,6 +79,8 @@ def make_dag(workflow: Workflow) -> DAG:
         max_active_runs=1000,
         max_active_tasks=10_000,
         is_paused_upon_creation=False,
+        # The file that keeps it in a global has it, not every file that makes one to check it.
+        auto_register=False,
         doc_md=_doc(workflow, graph.nodes),
         default_args={
             "owner": "owl",

@@ -57,7 +57,7 @@ def stack(state_dir: Path) -> Iterator[Stack]:
             pytest.fail("start the stack of OWL_E2E_HOME with OWL_TEMPLATES at a folder of its own")
         stack.variables.update(OWL_TEMPLATES=str(stack.templates))  # type: ignore[attr-defined]
         install_templates(stack.templates)
-        stack.operator.wait_for_dag("drill")
+        stack.operator.wait_for_dag("e2e_noisy")
         yield stack
         return
     home = Home(state_dir / "owl")
@@ -69,7 +69,7 @@ def stack(state_dir: Path) -> Iterator[Stack]:
     try:
         started = stack.owl("up", timeout=400)
         assert started.returncode == 0, started.stdout + started.stderr
-        stack.operator.wait_for_dag("drill")
+        stack.operator.wait_for_dag("e2e_noisy")
         yield stack
     finally:
         stopped = stack.owl("down", "--purge", timeout=200)

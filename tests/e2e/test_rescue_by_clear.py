@@ -59,8 +59,8 @@ def test_several_failed_nodes_at_once(stack: Stack) -> None:
 @beside
 def test_clears_in_quick_succession_make_one_rescue(stack: Stack) -> None:
     drill = failed_run(stack, "quick", "B", "C")
-    for node in ("B", "C", "B", "C"):
-        drill.clear(node, downstream=True)
+    drill.clear("B", downstream=True)
+    drill.clear("C", downstream=True)
     drill.until_ended("success", 2)
     drill.check_starts(B=2, C=2)
     drill.check_grid("success")
@@ -142,3 +142,30 @@ def test_several_failed_nodes_marked_and_cleared(stack: Stack) -> None:
     drill.check_starts(C=2)
     drill.check_grid("success")
     drill.check_rescue(done="AB")
+
+
+@beside
+def test_last_node_marked_as_successful_needs_no_attempt(stack: Stack) -> None:
+    drill = Drill(stack, "last")
+    drill.will_fail("E")
+    drill.start()
+    drill.until_ended("failed", 1)
+    drill.mark("E")
+    drill.until("the run is done", lambda: drill.run()["state"] == "done")
+    assert drill.nodes()["E"]["reason"] == "marked as successful by operator"
+    assert drill.tasks()["E"]["state"] == "success"
+    assert len(drill.attempts()) == 1
+    drill.check_starts()
+
+
+@beside
+def test_clear_of_the_launch_alone_runs_nothing(stack: Stack) -> None:
+    drill = Drill(stack, "launch").start()
+    drill.until_ended("success", 1)
+    assert drill.clear("launch") == ["launch"]
+    drill.until("the launch ends again", lambda: drill.tasks()["launch"]["try_number"] == 2)
+    drill.until_shown("launch", "success")
+    drill.until_ended("success", 1)
+    drill.check_starts()
+    drill.check_grid("success")
+    assert len(drill.attempts()) == 1

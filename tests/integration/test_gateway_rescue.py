@@ -45,6 +45,7 @@ def test_a_rescue_runs_what_is_not_done(site: Site) -> None:
 def test_a_live_run_is_cleared_and_a_running_branch_is_spared(site: Site) -> None:
     control = _control(site, "d2.B.wait", "d2.C.wait")
     site.start()
+    site.start_mirror()
     run = site.request("drill", "d2", control=str(control))
     old = site.live(run)["cluster"]
     wait_for("B and C", lambda: _ran_if(control, "d2") >= Counter(["B start", "C start"]))
@@ -57,7 +58,6 @@ def test_a_live_run_is_cleared_and_a_running_branch_is_spared(site: Site) -> Non
     (control / "d2.B.wait").unlink()
 
     def submitted() -> bool:
-        site.mirror(run, 1)
         both = f"JobUniverse == 7 && OwlRun == {run}"
         assert len(site.jobs(both)) <= 1, "two DAGMans of one run"
         return site.attempt(run, 2)["state"] == "live"

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from mirror_support import Board, Mirror, command, mirror, until, write_dag
 
+from htcondor_operator.blackboard.retention import Retention
 from htcondor_operator.condor.pool import PersonalPool
 from htcondor_operator.launcher.postgres import Postgres
+from htcondor_operator.mirror.janitor import Janitor
 
 pytestmark = [pytest.mark.pool, pytest.mark.database]
 
@@ -187,6 +190,46 @@ def test_a_dagman_that_vanished_without_an_event(
     assert set(board.states(run).values()) == {"futile"}
 
 
+def test_the_history_tells_what_no_event_told(
+    rotating: PersonalPool, board: Board, run_dir: Path
+) -> None:
+    """With an event log that stays empty, only the schedd's answers are left."""
+    text = "JOB A {\n executable = /bin/false\n}\nJOB B {\n executable = /bin/true\n}\n"
+    dag = write_dag(run_dir / "ours", text + "PARENT A CHILD B\n")
+    run = board.add_run(dag, "unheard")
+    cluster = submit_with_tool(rotating, dag, run)
+    until(lambda: logged(rotating, {cluster})[cluster, 5] == 1, 60)
+    schedd = command(rotating, "condor_status", "-schedd", "-af", "Name").strip()
+    board.rows(
+        "UPDATE owl_attempt SET state = 'live', cluster = %(cluster)s, schedd = %(schedd)s,"
+        " started_at = now() - interval '1 minute' WHERE run_key = %(run)s",
+        run=run,
+        cluster=cluster,
+        schedd=schedd,
+    )
+    words = ("-constraint", f"DAGManJobId=={cluster}", "-af", "ClusterId")
+    until(lambda: bool(command(rotating, "condor_history", *words).strip()), 30)
+    job = command(rotating, "condor_history", *words)
+    board.rows(
+        "UPDATE owl_node SET state = 'running', source = 'event_log', cluster = %(job)s, proc = 0,"
+        " event_at = now() - interval '1 minute' WHERE run_key = %(run)s AND node = 'A'",
+        run=run,
+        job=int(job.split()[0]),
+    )
+    silent = run_dir / "EventLog"
+    silent.touch()
+    with mirror(
+        rotating, board.url, run_dir / "home", "--reconcile", "1", "--event-log", str(silent)
+    ):
+        until(lambda: board.run_state(run) == "failed", 60, lambda: board.attempt(run))
+        until(lambda: board.states(run) == {"A/0": "failed", "B/0": "futile"}, 30)
+    row = board.nodes(run)["A", 0]
+    assert (row["exit_code"], row["source"], row["reason"]) == (1, "history", "exit code 1")
+    assert row["ended_at"] is not None
+    attempt = board.attempt(run)
+    assert (attempt["state"], attempt["exit_code"]) == ("failed", 1)
+
+
 def test_a_silent_schedd_fails_nothing(rotating: PersonalPool, board: Board, run_dir: Path) -> None:
     text = "JOB A {\n executable = /bin/sleep\n arguments = 600\n}\n"
     dag = write_dag(run_dir / "ours", text)
@@ -216,3 +259,14 @@ def _queue(pool: PersonalPool, cluster: int) -> str:
         check=False,
     )
     return done.stdout
+
+
+def test_the_journal_is_forgotten_in_time(board: Board) -> None:
+    board.rows(
+        "INSERT INTO owl_event (schedd, cluster, proc, type, event_at, digest, recorded_at)"
+        " SELECT 's', 1, 0, 0, now(), n::text, now() - n * interval '40 days'"
+        " FROM generate_series(1, 4) AS n"
+    )
+    janitor = Janitor(lambda: psycopg2.connect(board.url), Retention())
+    assert janitor.forget()["owl_event"] == 2
+    assert len(board.rows("SELECT id FROM owl_event")) == 2

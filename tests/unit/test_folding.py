@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htcondor_operator.dagman.events import EventType, JobEvent, event_from_ad, parse_usage
-from htcondor_operator.dagman.folding import NodeTry, fold
+from htcondor_operator.dagman.folding import fold
+from htcondor_operator.dagman.node_try import NodeTry
 from htcondor_operator.vocabulary import NodeState, Source
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from htcondor_operator.condor.install import (
     Condor,
     Mirror,
+    check_site,
     elf_kind,
     parse_deb822,
     parse_one_line,
@@ -115,7 +117,7 @@ def test_a_home_below_tmp_switches_dagmans_strict_mode_off(monkeypatch: pytest.M
     monkeypatch.delenv("CONDOR_CONFIG", raising=False)
     pool = environment._pool(Home(Path("/tmp/somewhere/.owl")), {})
     assert pool.extra["DAGMAN_USE_STRICT"] == 0
-    assert not environment._pool(Home(Path("/srv/owl")), {}).extra
+    assert "DAGMAN_USE_STRICT" not in environment._pool(Home(Path("/srv/owl")), {}).extra
 
 
 def test_folders_of_path_that_cannot_be_entered_are_left_out(home: Home, tmp_path: Path):
@@ -227,6 +229,22 @@ def test_a_site_condor_is_known_by_its_variable_or_path(tmp_path: Path):
     assert site_condor({"CONDOR_CONFIG": "/etc/condor/condor_config", "PATH": ""})
     assert site_condor({"PATH": str(tmp_path)})
     assert not site_condor({"PATH": "/nowhere"})
+
+
+@pytest.mark.parametrize("version", ["23.9.6", "26.1.0"])
+def test_a_site_condor_of_another_major_version_is_refused(tmp_path: Path, version: str):
+    program = tmp_path / "condor_version"
+    program.write_text(f"#!/bin/sh\necho '$CondorVersion: {version} 2026-01-01 $'\n")
+    program.chmod(0o755)
+    with pytest.raises(OwlError, match=re.escape(version)):
+        check_site({"PATH": str(tmp_path)})
+    program.write_text(program.read_text().replace(version, "25.14.1"))
+    assert check_site({"PATH": str(tmp_path)}) == "25.14.1"
+
+
+def test_a_site_condor_without_programs_is_explained():
+    with pytest.raises(OwlError, match="CONDOR_CONFIG"):
+        check_site({"CONDOR_CONFIG": "/etc/condor/condor_config", "PATH": "/nowhere"})
 
 
 def test_elf_files_are_told_apart(tmp_path: Path):

@@ -151,16 +151,4 @@ COMMENTS: dict[str, dict[str, str]] = {
         "started_at": "When it started.",
         "beat_at": "Its latest heartbeat.",
     },
-    "owl_product": {
-        "": "Catalogue of archived files.",
-        "path": "Path in the archive.",
-        "dataset": "Name of the dataset.",
-        "kind": "What the file is: raw, flt, drz, preview, ...",
-        "sha256": "Digest of its content.",
-        "size": "Bytes.",
-        "run_key": "The run that made it.",
-        "attempt": "The attempt that made it.",
-        "provenance": "Software, references and steps that made it.",
-        "archived_at": "When it was archived.",
-    },
 }

@@ -21,7 +21,7 @@ from htcondor_operator.blackboard.attempts import (
 )
 from htcondor_operator.condor.attempts import Happening, next_state
 from htcondor_operator.condor.bindings import Bindings, BindingsError, ScheddSilent
-from htcondor_operator.condor.preparation import DAG_FILE, check_again, prepare
+from htcondor_operator.condor.preparation import check_again, prepare
 from htcondor_operator.condor.submission import (
     Submission,
     commands,
@@ -30,7 +30,6 @@ from htcondor_operator.condor.submission import (
     prepare_folder,
     refused,
 )
-from htcondor_operator.dagman.workflows import Workflow, load_workflows
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import AttemptKind, AttemptState, ErrorKind, OwlError
 
@@ -81,12 +80,9 @@ class Launcher:
     def _prepare_each(
         self, attempts: Sequence[OpenAttempt]
     ) -> Iterable[tuple[OpenAttempt, Prepared]]:
-        workflows: dict[str, Workflow] | None = None
         for attempt in attempts:
             try:
-                if workflows is None and DAG_FILE not in attempt.params:
-                    workflows = load_workflows(self.settings.templates)
-                yield attempt, prepare(attempt, self.settings, workflows or {})
+                yield attempt, prepare(attempt, self.settings)
             except OwlError as error:
                 self.refuse(attempt.key, error)
             except Exception as error:  # one bad run must not stop the others

@@ -12,7 +12,13 @@ from typing import Any
 
 import psycopg2
 
-from htcondor_operator.blackboard.attempts import Key, OpenAttempt, move, record_prepared
+from htcondor_operator.blackboard.attempts import (
+    Key,
+    OpenAttempt,
+    lock_attempt,
+    move,
+    record_prepared,
+)
 from htcondor_operator.blackboard.spared import (
     carried_nodes,
     record_rescue,
@@ -33,7 +39,6 @@ from htcondor_operator.condor.launching import Launcher
 from htcondor_operator.condor.preparation import DAG_FILE, prepare
 from htcondor_operator.condor.rescue_file import write_rescue
 from htcondor_operator.condor.submission import quoted
-from htcondor_operator.dagman.workflows import load_workflows
 from htcondor_operator.vocabulary import AttemptKind, AttemptState, ErrorKind, OwlError
 
 log = logging.getLogger(__name__)
@@ -227,7 +232,7 @@ class Rescuer:
     def _render(self, attempt: OpenAttempt) -> None:
         """Render anew: a fresh start takes the template as it is today."""
         launcher = self.launcher
-        prepared = prepare(attempt, launcher.settings, load_workflows(launcher.settings.templates))
+        prepared = prepare(attempt, launcher.settings)
         with launcher.connection, launcher.connection.cursor() as cursor:
             record_prepared(cursor, [prepared])
 
@@ -239,6 +244,8 @@ class Rescuer:
         connection = self.launcher.connection
         limit = int(self.launcher.bindings.param("DAGMAN_MAX_RESCUE_NUM") or _DEFAULT_RESCUE_LIMIT)
         with connection, connection.cursor() as cursor:
+            if lock_attempt(cursor, attempt.key) != (attempt.kind, AttemptState.CLEARING):
+                return  # widened or taken back since it was claimed: the next look sees that
             if attempt.predecessor is not None:
                 settle_spared(cursor, *attempt.key, attempt.predecessor)
             done = carried_nodes(cursor, *attempt.key)

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from htcondor_operator.dagman.offline import Files, Outcome, fold_files, outcome_mapping
+from htcondor_operator.dagman.offline import Files, Outcome, fold_files
+from htcondor_operator.dagman.outcome_json import outcome_mapping
 from htcondor_operator.dagman.parser import read_dag
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 

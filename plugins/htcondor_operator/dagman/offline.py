@@ -15,15 +15,20 @@ Precedence, node by node (``docs/fold.md`` has the reasons):
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from htcondor_operator.dagman.events import EventType
-from htcondor_operator.dagman.folding import NodeTry, fold
+from htcondor_operator.dagman.folding import (
+    POST_RUNNING,
+    PRE_RUNNING,
+    await_post_script,
+    fold,
+    removed_with_dagman,
+)
 from htcondor_operator.dagman.model import Dag, NodeType, is_join_node
-from htcondor_operator.dagman.replay import POST_RUNNING, PRE_RUNNING, Replay
+from htcondor_operator.dagman.node_try import NodeTry
+from htcondor_operator.dagman.replay import Replay
 from htcondor_operator.dagman.sources.dagman_out import parse_dagman_out
 from htcondor_operator.dagman.sources.node_status import (
     NodeStatus,
@@ -35,10 +40,6 @@ from htcondor_operator.dagman.sources.nodes_log import NodesLog, parse_nodes_log
 from htcondor_operator.dagman.sources.rescue_file import RescueStates, parse_rescue_states
 from htcondor_operator.vocabulary import NodeState
 
-# Removed together with DAGMan, not by somebody who meant this one job.
-_WITH_DAG = re.compile(
-    r"DAG (?:Removed|Abort)|removed scheduler job|DAGManJobId|Was STATUS_", re.IGNORECASE
-)
 _APART = frozenset({NodeType.FINAL, NodeType.SERVICE, NodeType.PROVISIONER})
 
 
@@ -101,8 +102,7 @@ class _Folding:
         nodes = {name: self._node(name) for name in self._names()}
         ended = self._ended(nodes)
         for verdict in nodes.values():
-            removed = verdict.node.state is NodeState.REMOVED
-            verdict.with_dagman = removed and bool(_WITH_DAG.search(verdict.node.reason or ""))
+            verdict.with_dagman = removed_with_dagman(verdict.node)
         if ended:
             _end_with_dagman(nodes)
         self._derive(nodes)
@@ -190,8 +190,8 @@ class _Folding:
     def _scripted(self, name: str, job: NodeTry) -> NodeTry:
         """A job's end is not its node's end while the POST script has not spoken."""
         has_post = self.dag is not None and "POST" in self.dag.nodes[name].scripts
-        if has_post and job.verdict is None and job.state in {NodeState.DONE, NodeState.FAILED}:
-            job.state, job.reason = NodeState.RUNNING, POST_RUNNING
+        if has_post:
+            await_post_script(job)
         return job
 
     def _with_status(
@@ -374,63 +374,3 @@ def _futile(dag: Dag, nodes: Mapping[str, Verdict]) -> Iterable[str]:
                 futile.add(child)
                 todo.append(child)
     return futile
-
-
-def outcome_mapping(outcome: Outcome) -> dict[str, object]:
-    """Return a JSON-able form."""
-    return {
-        "nodes": {name: _mapping(name, verdict) for name, verdict in outcome.nodes.items()},
-        "states": _counts(outcome),
-        "dagman": {
-            "ended": outcome.dagman_ended,
-            "exit_code": outcome.exit_code,
-            "nodes_total": outcome.total,
-            "nodes_unseen": _unseen(outcome),
-        },
-        "times": "UTC" if outcome.utc else "local",
-        "warnings": outcome.warnings,
-    }
-
-
-def _unseen(outcome: Outcome) -> int | None:
-    """Return how many nodes no file names: without a DAG file those that never started."""
-    if outcome.total is None:
-        return None
-    counted = [v for v in outcome.nodes.values() if v.type != NodeType.SERVICE]
-    return max(0, outcome.total - len(counted))
-
-
-def _counts(outcome: Outcome) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for verdict in outcome.nodes.values():
-        state = verdict.node.state.value
-        counts[state] = counts.get(state, 0) + 1
-    return counts
-
-
-def _mapping(name: str, verdict: Verdict) -> dict[str, object]:
-    node = verdict.node
-    return {
-        "node": name,
-        "type": verdict.type,
-        "state": node.state.value,
-        "reason": node.reason,
-        "source": verdict.source,
-        "try": node.retry,
-        "cluster": node.cluster,
-        "exit_code": node.exit_code,
-        "exit_signal": node.exit_signal,
-        "hold_reason": node.hold_reason,
-        "host": node.host,
-        "slot": node.slot,
-        "submitted_at": _iso(node.submitted_at),
-        "started_at": _iso(node.started_at),
-        "ended_at": _iso(node.ended_at),
-        "memory_peak_mb": node.memory_peak_mb,
-        "cpu_user_s": node.cpu_user_s,
-        "cpu_system_s": node.cpu_system_s,
-    }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None).isoformat()

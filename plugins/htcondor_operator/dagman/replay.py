@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from htcondor_operator.dagman.events import EventType, Fact, JobEvent
-from htcondor_operator.dagman.folding import NodeTry, fold
+from htcondor_operator.dagman.folding import POST_RUNNING, PRE_RUNNING, fold
+from htcondor_operator.dagman.node_try import NodeTry
 from htcondor_operator.dagman.sources.dagman_out import Kind, Note
 from htcondor_operator.vocabulary import NodeState
 
@@ -245,8 +246,6 @@ _HANDLERS: dict[Kind, Callable[[Replay, Note], None]] = {
     Kind.DUMP_ERROR: Replay._dump,
     Kind.DUMP_END: Replay._dump,
 }
-
-PRE_RUNNING, POST_RUNNING = "PRE script running", "POST script running"
 
 # State, reason (None: what the line says), and whether jobs cannot overrule it.
 _SETTLING: dict[Kind, tuple[NodeState, str | None, bool]] = {

@@ -217,6 +217,24 @@ def _accept_marks(cur: Cursor, run: runs.Run, marked: Collection[str]) -> None:
     )
 
 
+def free_spared(session: Any, cur: Cursor, since: Any) -> int:
+    """Give a new try to the nodes that were spared, failed all the same and run again."""
+    found = task_mirror.shown_for_predecessor(cur, since)
+    if not found:
+        return 0
+    renamed = task_mirror.reset_task_instances(session, [ti for *_, ti in found])
+    for run_key, attempt, node, ti_id in found:
+        cur.execute(
+            """
+            UPDATE owl_node SET ti_id = %(ti)s::uuid, updated_at = now()
+            WHERE run_key = %(run)s AND attempt = %(attempt)s AND node = %(node)s
+            """,
+            {"ti": renamed[ti_id], "run": run_key, "attempt": attempt, "node": node},
+        )
+    task_mirror.reopen_dag_runs(cur, {run_key for run_key, *_ in found})
+    return len(found)
+
+
 def _bind_launch(cur: Cursor, run: runs.Run, tasks: Mapping[str, TaskView]) -> None:
     launch = tasks.get(run.launch_task_id)
     if launch is not None and launch.ti_id != run.launch_ti_id:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
 
-from htcondor_operator.executors import clears, launches, task_mirror, turns, waiting
+from htcondor_operator.executors import clears, launches, marks, task_mirror, turns, waiting
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecuteTask
@@ -32,6 +32,7 @@ RECENT = timedelta(minutes=5)
 FULL_PASS_S = 60.0
 CLEARED_PASS_S = 2.0
 ABANDONED_AFTER_S = 10.0
+MARKS_EVERY_S = 3.0
 OPERATORS = frozenset({launches.LAUNCH_OPERATOR, "HTCondorNodeOperator"})
 
 
@@ -45,6 +46,7 @@ class HTCondorExecutor(BaseExecutor):
         super().__init__(*args, **kwargs)
         self._seen: datetime | None = None
         self._full_at = 0.0
+        self._marks_at = 0.0
         self._cleared_at = 0.0
         # What depends on their failed nodes is the scheduler's to decide.
         self._failed: set[turns.RunKey] = set()
@@ -93,7 +95,8 @@ class HTCondorExecutor(BaseExecutor):
         """Mirror the blackboard, hand launches over and answer clears.
 
         Every step is a transaction of its own, so that a deadlock with a clear in the API
-        server costs one step of one loop.
+        server costs one step of one loop. Nothing is raised: the scheduler would end with it, and
+        with it all other DAGs of the site (seen in Airflow 3.3.2).
         """
         from airflow.utils.session import create_session
         from sqlalchemy.exc import DBAPIError
@@ -104,8 +107,9 @@ class HTCondorExecutor(BaseExecutor):
         steps: tuple[Callable[[Session, Cursor], None], ...] = (
             self._launch,
             lambda session, cur: self._answer_clears(session, cur, full=full),
-            lambda _session, cur: self._mirror(cur, since),
-            self._wake,
+            lambda session, cur: self._mirror(session, cur, since),
+            lambda _session, cur: self._end_marked(cur),
+            lambda _session, cur: self._wake(cur),
         )
         complete = True
         for step in steps:
@@ -120,27 +124,38 @@ class HTCondorExecutor(BaseExecutor):
                 complete = False
                 self.log.warning("sync is tried again in the next loop: %s", error)
             except Exception as error:
-                if getattr(error, "pgcode", None) is None:
-                    raise
                 complete = False
-                self.log.warning("sync is tried again in the next loop: %s", error)
+                if getattr(error, "pgcode", None) is None:
+                    self.log.exception("sync is tried again in the next loop")
+                else:
+                    self.log.warning("sync is tried again in the next loop: %s", error)
         if complete:
             self._seen = started
             if full:
                 self._full_at = time.monotonic()
 
     def _launch(self, session: Session, cur: Cursor) -> None:
-        task_mirror.detach_queued(cur, self.alias)
+        waiting.detach_queued(cur, self.alias)
         for launch in launches.new_launches(session, self.alias):
             launches.request_launch(cur, launch)
         launches.start_bound_launches(cur, self.alias)
 
     def _answer_clears(self, session: Session, cur: Cursor, *, full: bool) -> None:
         for run_key in clears.runs_with_clears(cur, self.alias, all_marks=full):
-            action = clears.answer(session, cur, run_key)
-            self.log.info("run %s was cleared: %s", run_key, action)
+            try:
+                with session.begin_nested():
+                    action = clears.answer(session, cur, run_key)
+            except Exception:  # one bad run must not stop the others
+                self.log.exception("the clear of run %s is answered in the next loop", run_key)
+            else:
+                self.log.info("run %s was cleared: %s", run_key, action)
 
-    def _wake(self, _session: Session, cur: Cursor) -> None:
+    def _end_marked(self, cur: Cursor) -> None:
+        if time.monotonic() - self._marks_at > MARKS_EVERY_S:
+            self._marks_at = time.monotonic()
+            marks.end_marked_jobs(cur)
+
+    def _wake(self, cur: Cursor) -> None:
         """Have the scheduler look where it has something to decide (see ``wake_runs``)."""
         wanted = self._failed | turns.ended_runs(cur) | turns.ordinary_runs(cur)
         if time.monotonic() - self._cleared_at > CLEARED_PASS_S:
@@ -151,10 +166,11 @@ class HTCondorExecutor(BaseExecutor):
         turns.set_turns(turns.waiting_runs(cur))
         self._failed = set()
 
-    def _mirror(self, cur: Cursor, since: datetime) -> None:
+    def _mirror(self, session: Session, cur: Cursor, since: datetime) -> None:
         mine = self.alias
         job_id = int(self.job_id) if self.job_id is not None else None
         task_mirror.bind_new_rows(cur, mine)
+        clears.free_spared(session, cur, since)
         task_mirror.skip_absent(cur)
         task_mirror.finish_launches(cur)
         task_mirror.mirror_running(cur, mine, since)

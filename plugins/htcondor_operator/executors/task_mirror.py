@@ -32,7 +32,8 @@ _SHOWN_WRONG = """ti.executor = %(executor)s AND (ti.state IS NULL OR ti.state I
           ('scheduled', 'queued', 'running', 'upstream_failed', 'skipped'))"""
 
 # A task instance that was never scheduled has the try number of its last try (or 0).
-NEXT_TRY = "CASE WHEN ti.state IS NULL THEN ti.try_number + 1 ELSE ti.try_number END"
+NEXT_TRY = """CASE WHEN ti.state IS NULL OR ti.state IN ('upstream_failed', 'skipped')
+                   THEN ti.try_number + 1 ELSE ti.try_number END"""
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,6 @@ def mirror_success(cur: Cursor, executor: str, since: Any) -> int:
           AND n.state = 'done' AND {_SHOWN_WRONG}
         """,  # noqa: S608 - the fragments are constants of this module
         {"executor": executor, "since": since},
-    )
-    return int(cur.rowcount)
-
-
-def detach_queued(cur: Cursor, executor: str) -> int:
-    """Take queued task instances out of the scheduler's stuck and adoption checks."""
-    cur.execute(
-        """
-        UPDATE task_instance SET queued_by_job_id = NULL, last_heartbeat_at = NULL
-        WHERE state = 'queued' AND executor = %(executor)s AND queued_by_job_id IS NOT NULL
-        """,
-        {"executor": executor},
     )
     return int(cur.rowcount)
 
@@ -268,18 +257,72 @@ def claim_refused_launches(cur: Cursor, job_id: int | None) -> list[Failure]:
 
 
 def bind_new_rows(cur: Cursor, executor: str) -> int:
-    """Bind the rows of first attempts to the task instances that show them."""
+    """Bind the rows of first attempts to the task instances that show them.
+
+    Also of a run that has ended meanwhile: HTCondor does not wait for a scheduler that is away.
+    """
     cur.execute(
         """
         UPDATE owl_node n SET ti_id = ti.id, updated_at = now()
         FROM owl_run r, task_instance ti
         WHERE r.run_key = n.run_key AND r.latest_attempt = n.attempt AND r.mirrored
           AND n.ti_id IS NULL AND NOT n.spared
-          AND r.state IN ('launching', 'rescued', 'running', 'held')
+          AND (r.state IN ('launching', 'rescued', 'running', 'held') OR EXISTS (
+                 SELECT 1 FROM dag_run d WHERE d.dag_id = r.dag_id AND d.run_id = r.run_id
+                    AND d.state IN ('queued', 'running')))
           AND ti.dag_id = r.dag_id AND ti.run_id = r.run_id
           AND ti.task_id = n.task_id AND ti.map_index = -1 AND ti.executor = %(executor)s
         """,
         {"executor": executor},
+    )
+    return int(cur.rowcount)
+
+
+def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, str]]:
+    """Return the nodes that run again although nobody cleared them: spared ones that failed.
+
+    Their task instance has ended with the predecessor's job and has to show another one. So have
+    those that the scheduler gave up because of it: they look like an end of the DagRun.
+
+    Returns
+    -------
+    list
+        (run, attempt, node, task instance).
+    """
+    cur.execute(
+        """
+        WITH failed AS (
+          SELECT DISTINCT n.run_key, n.attempt
+          FROM owl_node n
+          JOIN owl_run r ON r.run_key = n.run_key AND r.latest_attempt = n.attempt
+          JOIN task_instance ti ON ti.id = n.ti_id
+          WHERE n.updated_at >= %(since)s AND n.attempt > 1 AND n.try = 0
+            AND n.carried_from IS NULL AND ti.state IN ('failed', 'success')
+            AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
+                          AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done')))
+        SELECT n.run_key, n.attempt, n.node, ti.id::text
+        FROM failed JOIN owl_node n USING (run_key, attempt)
+        JOIN task_instance ti ON ti.id = n.ti_id
+        WHERE n.try = 0 AND n.carried_from IS NULL
+          AND (ti.state = 'upstream_failed' OR (ti.state IN ('failed', 'success')
+            AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
+                          AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done'))))
+        """,
+        {"since": since},
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in cur.fetchall()]
+
+
+def reopen_dag_runs(cur: Cursor, run_keys: Collection[int]) -> int:
+    """Let the scheduler look again at DagRuns that it took for ended."""
+    cur.execute(
+        """
+        UPDATE dag_run d SET state = 'running', end_date = NULL, updated_at = now()
+        FROM owl_run r
+        WHERE r.run_key = ANY(%(runs)s) AND d.dag_id = r.dag_id AND d.run_id = r.run_id
+          AND d.state IN ('failed', 'success')
+        """,
+        {"runs": list(run_keys)},
     )
     return int(cur.rowcount)
 
@@ -319,8 +362,11 @@ def reset_task_instances(session: Any, ti_ids: Collection[str]) -> dict[str, str
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
+    # Locked, because an operator may clear it at the same time: who comes second finds it gone.
     found = session.scalars(
-        select(TaskInstance).where(TaskInstance.id.in_([UUID(str(ti)) for ti in ti_ids]))
+        select(TaskInstance)
+        .where(TaskInstance.id.in_([UUID(str(ti)) for ti in ti_ids]))
+        .with_for_update(of=TaskInstance)
     ).all()
     renamed: dict[str, str] = {}
     for ti in found:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -46,6 +46,9 @@ COLOURS = {
     "unknown": "yellow",
     "idle": "blue",
 }
+
+SIMULATED = {"jsim01aaq": "ACS/HRC", "jsim02aaq": "ACS/WFC"}
+"""Datasets of a demo without real frames, and their detectors."""
 
 GLYPHS = {
     "done": "✔",
@@ -121,10 +124,23 @@ def stage(stack: Stack, say: Say) -> list[str]:
         sources = [shared / "hst" / "reftabs", shared / "oracle" / "hrc_47tuc" / "ref"]
         references = [str(folder) for folder in sources if folder.is_dir()]
         frames = str(shared / "hst" / "acs_hrc_raw")
-        command = ["stage", "--raw", frames, "--reference-source", *references, *targets]
-    else:
-        say("no ../shared/data: simulated frames")
-        command = ["simulate", *targets]
+        return _calibration(
+            stack, ["stage", "--raw", frames, "--reference-source", *references, *targets]
+        )
+    say("no ../shared/data: simulated frames")
+    found = []
+    for dataset, detector in SIMULATED.items():
+        raw = Path(folders["incoming"]) / f"{dataset}_raw.fits"
+        # A frame that was simulated before stays as it is: its products were made of it.
+        if raw.exists():
+            found.append(dataset)
+        else:
+            options = ["--dataset", dataset, "--detector", detector]
+            found += _calibration(stack, ["simulate", *options, *targets])
+    return found
+
+
+def _calibration(stack: Stack, command: list[str]) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "calibration", *command],
         cwd=CHECKOUT,
@@ -202,20 +218,20 @@ def watch(stack: Stack, runs: Sequence[tuple[str, str]], timeout: float) -> list
             time.sleep(0.5)
 
 
-def table(found: Iterable[Progress]) -> Table:
+def table(found: Iterable[Progress]) -> Group:
     """Return datasets x nodes, narrow enough for 80 columns."""
     rows = list(found)
     columns: dict[str, None] = {}
     for run in rows:
         columns.update(dict.fromkeys(name for name, _ in run.nodes))
-    result = Table(caption=LEGEND, padding=(0, 0))
+    result = Table(padding=(0, 0))
     for name in ("dataset", "run", *columns):
         result.add_column(name, no_wrap=True, justify="center" if name in columns else "left")
     for run in rows:
         states = dict(run.nodes)
         cells = [_coloured(states.get(name, ""), short=True) for name in columns]
         result.add_row(run.dataset, _coloured(run.state), *cells)
-    return result
+    return Group(result, LEGEND)
 
 
 def _coloured(state: str, *, short: bool = False) -> str:

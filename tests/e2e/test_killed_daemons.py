@@ -1,0 +1,93 @@
+"""Daemons that die while runs are on their way: nothing is lost, nothing runs twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.e2e.drills import NODES, Drill
+from tests.e2e.live_stack import Stack, until
+
+RUNS = 10
+VICTIMS = ("gateway", "mirror", "scheduler")
+
+
+def restarted(stack: Stack, name: str, pid: int) -> bool:
+    """Whether the supervisor has brought a service back."""
+    word = stack.services()[name]
+    return bool(word["healthy"] and word["pid"] != pid and word["restarts"] > 0)
+
+
+def dagman_of(drill: Drill) -> psutil.Process | None:
+    """Return the process of a run's DAGMan, if there is one now."""
+    name = f"{drill.workflow}_{drill.dataset}.dag"
+    for process in psutil.process_iter(["name", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if process.info["name"] == "condor_dagman" and name in " ".join(words):
+            return process
+    return None
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_killed_dagman_takes_its_jobs_up_again(alone: Stack) -> None:
+    drill = Drill(alone, "dagman")
+    drill.will_wait("B")
+    drill.start()
+    drill.until_started("B")
+    first = dagman_of(drill)
+    assert first is not None
+    first.kill()
+    drill.until("DAGMan comes again", lambda: dagman_of(drill) not in {None, first})
+    drill.let_go("B")
+    drill.until_ended("success", 1)
+    drill.check_starts()
+    drill.check_grid("success")
+    assert len(drill.attempts()) == 1
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_all_runs_end_and_every_job_runs_once(alone: Stack) -> None:
+    stack = alone
+    drills = [Drill(stack, f"chaos{number}") for number in range(RUNS)]
+    for drill in drills:
+        # Something is under way at every kill, and something starts after the last one.
+        drill.will_wait("B")
+    before = stack.services()
+    for drill in drills:
+        drill.start(sleep_s=0.5)
+        if drill is drills[2]:
+            os.kill(before["gateway"]["pid"], signal.SIGKILL)
+        if drill is drills[5]:
+            os.kill(before["scheduler"]["pid"], signal.SIGKILL)
+        if drill is drills[7]:
+            os.kill(before["mirror"]["pid"], signal.SIGKILL)
+    # PostgreSQL's own crash restart: every connection breaks, every daemon has to come again.
+    until("some job waits", lambda: any("B" in drill.starts() for drill in drills), timeout=90)
+    os.kill(before["postgres"]["pid"], signal.SIGKILL)
+    for drill in drills[::2]:
+        drill.let_go("B")
+    time.sleep(1)
+    for drill in drills[1::2]:
+        drill.let_go("B")
+    killed = {name: before[name]["pid"] for name in (*VICTIMS, "postgres")}
+    until(
+        "all are back",
+        lambda: all(restarted(stack, name, pid) for name, pid in killed.items()),
+        every=1,
+    )
+    for drill in drills:
+        drill.until_ended("success", 1)
+    for drill in drills:
+        drill.check_starts()
+        assert set(drill.ran()) == set(NODES)
+        drill.check_grid("success")
+        (attempt,) = drill.attempts()
+        assert attempt["state"] == "done"
+    after = stack.services()
+    assert all(word["healthy"] for word in after.values()), after

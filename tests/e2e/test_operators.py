@@ -1,0 +1,115 @@
+"""The operators without the mirroring executor, and what people on call are told."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+from tests.e2e.conftest import beside
+from tests.e2e.drills import NODES, Drill
+from tests.e2e.live_stack import Stack
+
+ANY_DAG = """\
+SUBMIT-DESCRIPTION step {
+  universe = vanilla
+  executable = /bin/sh
+  transfer_executable = false
+  should_transfer_files = NO
+  arguments = "-c 'exit $(code)'"
+  output = $(JOB).out
+  error = $(JOB).err
+  log = any.log
+}
+JOB FIRST step
+VARS FIRST code="0"
+JOB SECOND step
+VARS SECOND code="%d"
+PARENT FIRST CHILD SECOND
+"""
+
+ANY_FILE_DAG = """\
+from airflow.sdk import DAG
+
+from htcondor_operator.operators.dag import HTCondorDagOperator
+
+with DAG("e2e_any_file", schedule=None) as dag:
+    HTCondorDagOperator(
+        task_id="run_it",
+        dag_file="{{ dag_run.conf['file'] }}",
+        wait_for_completion=True,
+    )
+"""
+
+
+@beside
+def test_dag_test_takes_the_same_way_through_the_pool(stack: Stack) -> None:
+    drill = Drill(stack, "dagtest")
+    conf = {"dataset": drill.dataset, "control": str(stack.control)}
+    done = stack.owl(
+        "--", "airflow", "dags", "test", "drill", "--conf", json.dumps(conf), timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert drill.ran() == {node: ["start", "done"] for node in NODES}
+    (run,) = stack.sql("SELECT * FROM owl_run WHERE dataset = %(name)s", name=drill.dataset)
+    assert (run["state"], run["latest_attempt"], run["mirrored"]) == ("done", 1, False)
+
+
+def run_any_file(stack: Stack, code: int) -> tuple[str, str, dict[str, str]]:
+    """Run a DAGMan file of somebody's through the generic operator in ``dag.test()``."""
+    dataset = f"any-{uuid.uuid4().hex[:6]}"
+    # Beside the control folder, which the stack's user may write to.
+    folder = stack.control.parent / dataset
+    folder.mkdir()
+    file = folder / "any.dag"
+    file.write_text(ANY_DAG % code)
+    (folder / "any_file.py").write_text(ANY_FILE_DAG)
+    conf = {"dataset": dataset, "file": str(file)}
+    done = stack.owl(
+        "--",
+        "env",
+        f"AIRFLOW__CORE__DAGS_FOLDER={folder}",
+        *("airflow", "dags", "test", "e2e_any_file", "--conf", json.dumps(conf)),
+        timeout=300,
+    )
+    (run,) = stack.sql("SELECT * FROM owl_run WHERE dataset = %(name)s", name=dataset)
+    nodes = stack.sql("SELECT node, state FROM owl_node WHERE run_key = %(k)s", k=run["run_key"])
+    told = done.stdout + done.stderr
+    return run["state"], told, {row["node"]: row["state"] for row in nodes}
+
+
+@beside
+def test_any_dag_file_runs_and_its_end_is_the_tasks_end(stack: Stack) -> None:
+    state, told, nodes = run_any_file(stack, 0)
+    assert (state, nodes) == ("done", {"FIRST": "done", "SECOND": "done"}), told[-3000:]
+    assert "DagRun Finished" in told
+    assert "state=success" in told
+
+
+@beside
+def test_any_dag_file_that_fails_says_where_to_look(stack: Stack) -> None:
+    state, told, nodes = run_any_file(stack, 3)
+    assert (state, nodes) == ("failed", {"FIRST": "done", "SECOND": "failed"}), told[-3000:]
+    assert "any.dag.dagman.out says why" in told
+
+
+@beside
+def test_people_on_call_are_told_dataset_node_and_meaning(stack: Stack) -> None:
+    drill = Drill(stack, "oncall")
+    drill.will_fail("B", code=28)
+    drill.start()
+    drill.until_ended("failed", 1)
+    drill.until("the callback has spoken", lambda: spoken(stack, drill.dataset))
+    told = spoken(stack, drill.dataset)
+    for words in (f"{drill.dataset}: B failed", "exit code: 28", "meaning", ".err"):
+        assert words in told, told
+
+
+def spoken(stack: Stack, dataset: str) -> str:
+    """Return what the notifier wrote about a dataset (callbacks run in the DAG processor)."""
+    logs = Path(stack.environment["AIRFLOW__LOGGING__BASE_LOG_FOLDER"]) / "dag_processor"
+    for file in logs.rglob("workflows.py.log"):
+        text = file.read_text(errors="replace")
+        if f"{dataset}: " in text:
+            return text[text.index(f"{dataset}: ") :][:2000]
+    return ""
