@@ -131,9 +131,11 @@ class Campaign:
         watch = Watch(self.event_log, datasets)
         load = os.getloadavg()[0]
         cpu = processes.read_cpu(self.home)
+        busy = processes.busy_seconds()
         began = time.time()
         launch()
         ended = watch.wait(lambda: over(watch), label, self.plan.timeout, self.say)
+        busy = processes.busy_seconds() - busy
         cpu = processes.used(cpu, processes.read_cpu(self.home))
         watch.close()
         wanted = {NodeKey(dataset, node) for dataset in datasets for node in self.nodes}
@@ -156,6 +158,7 @@ class Campaign:
             duplicated=watch.tally.duplicated(),
             cpu_s=cpu,
             load=(load, os.getloadavg()[0]),
+            other_cores=max(0.0, busy - sum(cpu.values())) / (ended - began),
             mirror_lags=lags[0],
             task_instance_lags=lags[1],
         )

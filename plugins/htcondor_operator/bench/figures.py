@@ -66,6 +66,8 @@ class Half:
         CPU seconds per component.
     load
         Load average over the last minute, before and after.
+    other_cores
+        Cores that processes outside this stack kept busy meanwhile.
     mirror_lags, task_instance_lags
         Seconds per event; empty for the raw side.
     """
@@ -78,6 +80,7 @@ class Half:
     duplicated: int
     cpu_s: Mapping[str, float]
     load: tuple[float, float]
+    other_cores: float = 0.0
     mirror_lags: Sequence[float] = ()
     task_instance_lags: Sequence[float] = ()
 
@@ -214,6 +217,7 @@ def told_half(half: Half) -> dict[str, object]:
         "airflow_cpu_ms_per_node": round(airflow_cpu_ms_per_node(half), 1),
         "cpu_ms_per_node": {k: round(v, 1) for k, v in cpu_ms_per_node(half).items()},
         "load_average": [round(x, 2) for x in half.load],
+        "other_busy_cores": round(half.other_cores, 2),
     }
     if half.side == "airflow":
         told["mirror_lag_s"] = _told(lag(half.mirror_lags))

@@ -43,6 +43,12 @@ def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, f
     return {name: max(0.0, after[name] - before[name]) for name in before if name in after}
 
 
+def busy_seconds() -> float:
+    """Return the CPU seconds that the whole machine has worked so far."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0))
+
+
 def machine() -> dict[str, object]:
     """Return what the figures depend on: cores, memory and how busy they are."""
     return {

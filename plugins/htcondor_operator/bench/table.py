@@ -25,7 +25,7 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
     for name, value in figures["cpu_ms_per_node"].items():
         parts.add_row(name, f"{value:.1f}")
     console.print(parts)
-    halves = Table("pair", "side", "wall s", "launches s", "CPU ms/node", "load before/after")
+    halves = Table("pair", "side", "wall s", "launches s", "CPU ms/node", "load", "other cores")
     for number, pair in enumerate(figures["per_pair"], 1):
         for side in pair["order"]:
             half = pair[side]
@@ -36,6 +36,7 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
                 f"{half['launches_s']:.1f}",
                 f"{half['airflow_cpu_ms_per_node']:.1f}",
                 "/".join(f"{x:.1f}" for x in half["load_average"]),
+                f"{half['other_busy_cores']:.1f}",
             )
     console.print(halves)
     machine = figures["machine"]
