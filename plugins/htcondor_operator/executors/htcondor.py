@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
 
-from htcondor_operator.executors import clears, launches, marks, task_mirror
+from htcondor_operator.executors import clears, launches, marks, task_mirror, turns, waiting
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecuteTask
@@ -28,6 +28,7 @@ LOCK = 7305_2026
 OVERLAP = timedelta(seconds=20)
 """Rows are stamped when their transaction begins, so late commits are looked for again."""
 
+RECENT = timedelta(minutes=5)
 FULL_PASS_S = 60.0
 CLEARED_PASS_S = 2.0
 ABANDONED_AFTER_S = 10.0
@@ -47,6 +48,8 @@ class HTCondorExecutor(BaseExecutor):
         self._full_at = 0.0
         self._marks_at = 0.0
         self._cleared_at = 0.0
+        # What depends on their failed nodes is the scheduler's to decide.
+        self._failed: set[turns.RunKey] = set()
 
     @property
     def alias(self) -> str:
@@ -153,12 +156,15 @@ class HTCondorExecutor(BaseExecutor):
             marks.end_marked_jobs(cur)
 
     def _wake(self, cur: Cursor) -> None:
-        now = time.monotonic()
-        cleared = now - self._cleared_at > CLEARED_PASS_S
-        if found := task_mirror.runs_to_look_at(cur, cleared=cleared):
-            task_mirror.wake_runs(cur, sorted(found))
-        if cleared:
-            self._cleared_at = now
+        """Have the scheduler look where it has something to decide (see ``wake_runs``)."""
+        wanted = self._failed | turns.ended_runs(cur) | turns.ordinary_runs(cur)
+        if time.monotonic() - self._cleared_at > CLEARED_PASS_S:
+            wanted |= turns.cleared_runs(cur)
+            self._cleared_at = time.monotonic()
+        if wanted:
+            turns.wake_runs(cur, sorted(wanted))
+        turns.set_turns(turns.waiting_runs(cur))
+        self._failed = set()
 
     def _mirror(self, session: Session, cur: Cursor, since: datetime) -> None:
         mine = self.alias
@@ -167,16 +173,19 @@ class HTCondorExecutor(BaseExecutor):
         clears.free_spared(session, cur, since)
         task_mirror.skip_absent(cur)
         task_mirror.finish_launches(cur)
-        task_mirror.mirror_queued(cur, mine, since)
         task_mirror.mirror_running(cur, mine, since)
         task_mirror.mirror_requeued(cur, mine, since)
         task_mirror.mirror_success(cur, mine, since)
+        waiting.mirror_queued(cur, mine, since)
+        # Without the full pass over all history: what it misses, the scheduler finds.
+        waiting.mirror_ready(cur, mine, max(since, datetime.now(UTC) - RECENT))
         failures = task_mirror.claim_failed(cur, mine, since, job_id)
         failures += task_mirror.claim_abandoned(cur, mine, job_id, ABANDONED_AFTER_S)
         failures += task_mirror.claim_refused_launches(cur, job_id)
         failures += task_mirror.claim_foreign(cur, mine, job_id, OPERATORS)
         task_mirror.true_times_of_failures(cur, mine, since)
         for failure in failures:
+            self._failed.add((failure.dag_id, failure.run_id))
             key = TaskInstanceKey(
                 failure.dag_id,
                 failure.task_id,

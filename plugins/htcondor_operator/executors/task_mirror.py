@@ -1,4 +1,4 @@
-"""Writes Airflow's own tables: the only module that does.
+"""Writes Airflow's own tables, with ``waiting.py`` and ``turns.py``: the only modules that do.
 
 The blackboard's rows are mirrored into ``task_instance`` in bulk. This is not public API of
 Airflow; it was written against 3.3.2 and ``tests/integration/test_airflow_contract.py`` fails
@@ -32,8 +32,8 @@ _SHOWN_WRONG = """ti.executor = %(executor)s AND (ti.state IS NULL OR ti.state I
           ('scheduled', 'queued', 'running', 'upstream_failed', 'skipped'))"""
 
 # A task instance that was never scheduled has the try number of its last try (or 0).
-_NEXT_TRY = """CASE WHEN ti.state IS NULL OR ti.state IN ('upstream_failed', 'skipped')
-                    THEN ti.try_number + 1 ELSE ti.try_number END"""
+NEXT_TRY = """CASE WHEN ti.state IS NULL OR ti.state IN ('upstream_failed', 'skipped')
+                   THEN ti.try_number + 1 ELSE ti.try_number END"""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def mirror_running(cur: Cursor, executor: str, since: Any) -> int:
     cur.execute(
         f"""
         UPDATE task_instance ti
-        SET state = 'running', try_number = {_NEXT_TRY}, start_date = n.started_at,
+        SET state = 'running', try_number = {NEXT_TRY}, start_date = n.started_at,
             end_date = NULL, duration = NULL, hostname = coalesce(n.host, ''),
             unixname = n.owner, queued_dttm = n.submitted_at,
             external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
@@ -66,27 +66,6 @@ def mirror_running(cur: Cursor, executor: str, since: Any) -> int:
                OR ti.start_date IS DISTINCT FROM n.started_at
                OR ti.hostname IS DISTINCT FROM coalesce(n.host, ''))
         """,  # noqa: S608 - the fragments are constants of this module
-        {"executor": executor, "since": since},
-    )
-    return int(cur.rowcount)
-
-
-def mirror_queued(cur: Cursor, executor: str, since: Any) -> int:
-    """Show as queued what waits in HTCondor's queue.
-
-    The scheduler would come to it later, and with far more work per task instance.
-    """
-    cur.execute(
-        f"""
-        UPDATE task_instance ti
-        SET state = 'queued', try_number = {_NEXT_TRY}, queued_dttm = n.submitted_at,
-            external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
-            queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
-        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
-        WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
-          AND (n.state IN ('submitted', 'idle') OR (n.state = 'held' AND n.started_at IS NULL))
-          AND ti.state IS NULL AND ti.executor = %(executor)s
-        """,  # noqa: S608 - the fragment is a constant of this module
         {"executor": executor, "since": since},
     )
     return int(cur.rowcount)
@@ -112,7 +91,7 @@ def mirror_success(cur: Cursor, executor: str, since: Any) -> int:
     cur.execute(
         f"""
         UPDATE task_instance ti
-        SET state = 'success', try_number = {_NEXT_TRY},
+        SET state = 'success', try_number = {NEXT_TRY},
             start_date = coalesce(n.started_at, n.ended_at), end_date = n.ended_at,
             duration = extract(epoch FROM n.ended_at - coalesce(n.started_at, n.ended_at)),
             hostname = coalesce(n.host, ''), unixname = n.owner, queued_dttm = n.submitted_at,
@@ -151,7 +130,7 @@ def claim_failed(cur: Cursor, executor: str, since: Any, job_id: int | None) -> 
     cur.execute(
         f"""
         UPDATE task_instance ti
-        SET state = 'running', try_number = {_NEXT_TRY},
+        SET state = 'running', try_number = {NEXT_TRY},
             start_date = coalesce(n.started_at, n.submitted_at, n.ended_at, now()),
             hostname = coalesce(n.host, ''), unixname = n.owner, queued_dttm = n.submitted_at,
             external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
@@ -380,54 +359,6 @@ def skip_absent(cur: Cursor) -> int:
         """
     )
     return int(cur.rowcount)
-
-
-def wake_runs(cur: Cursor, run_keys: Collection[int]) -> int:
-    """Let the scheduler look next at the running DAG runs of `run_keys`, before all others.
-
-    It looks at few of them in a loop, those first that it has never looked at. Each look costs
-    it more than all else about a node, so it is told where one matters.
-    """
-    cur.execute(
-        """
-        UPDATE dag_run dr SET last_scheduling_decision = NULL
-        FROM owl_run r
-        WHERE r.run_key = ANY(%(runs)s) AND r.dag_id = dr.dag_id AND r.run_id = dr.run_id
-          AND dr.state = 'running' AND dr.last_scheduling_decision IS NOT NULL
-        """,
-        {"runs": list(run_keys)},
-    )
-    return int(cur.rowcount)
-
-
-def runs_to_look_at(cur: Cursor, *, cleared: bool) -> set[int]:
-    """Return the runs about which the scheduler has something to decide.
-
-    DAGMan has ended but the DAG run has not; for a while only, because the DAG run may have other
-    tasks. With `cleared` (a look at all running runs) also those of which a task instance was
-    cleared while others go on.
-    """
-    cur.execute(
-        """
-        SELECT r.run_key FROM dag_run dr JOIN owl_run r USING (dag_id, run_id)
-        WHERE dr.state = 'running' AND r.state IN ('done', 'failed', 'removed')
-          AND dr.last_scheduling_decision < r.updated_at + interval '20 seconds'
-        """
-    )
-    found = {int(row[0]) for row in cur.fetchall()}
-    if cleared:
-        cur.execute(
-            """
-            SELECT DISTINCT r.run_key
-            FROM dag_run dr JOIN owl_run r USING (dag_id, run_id)
-            JOIN owl_node n ON n.run_key = r.run_key AND n.attempt = r.latest_attempt
-            LEFT JOIN task_instance ti ON ti.id = n.ti_id
-            WHERE dr.state = 'running' AND n.ti_id IS NOT NULL AND ti.id IS NULL
-              AND dr.last_scheduling_decision IS NOT NULL
-            """
-        )
-        found |= {int(row[0]) for row in cur.fetchall()}
-    return found
 
 
 def reset_task_instances(session: Any, ti_ids: Collection[str]) -> dict[str, str]:

@@ -55,12 +55,11 @@ def airflow_settings(
         "api_auth": {"jwt_secret": secrets.jwt},
         "scheduler": {
             "max_tis_per_query": 512,
-            # A look at a running DAG run costs the scheduler more than all else about a node, and
-            # nodes do not wait for it. The executor says where one is needed (task_mirror).
-            "max_dagruns_per_loop_to_schedule": 10,
+            # At the most: the executor says in each loop how many (executors/turns.py).
+            "max_dagruns_per_loop_to_schedule": 100,
             "enable_health_check": False,
         },
-        "dag_processor": {"refresh_interval": 15, "min_file_process_interval": 15},
+        "dag_processor": {"refresh_interval": 15, "min_file_process_interval": 30},
         "logging": {
             "base_log_folder": home.airflow / "logs",
             "colored_console_log": False,
