@@ -64,7 +64,7 @@ class Context:
             return path
         raise CalibrationError(
             ExitCode.STEP_MISSING,
-            f"{path.name} is not in {path.parent}; run {made_by} of {dataset or self.dataset} first",
+            f"{path.name} is not in {path.parent}; run {made_by} first",
         )
 
     def first_of(self, suffixes: tuple[str, ...]) -> Path | None:

@@ -6,7 +6,6 @@ Codes 23, 24, 27, 28 and 31 to 34 mean the same as in STScI's caldp.
 from __future__ import annotations
 
 from enum import IntEnum
-from types import MappingProxyType
 
 
 class ExitCode(IntEnum):
@@ -78,9 +77,9 @@ _SENTENCES: dict[ExitCode, str] = {
 }
 
 #: code -> (name, sentence).
-TABLE: MappingProxyType[int, tuple[str, str]] = MappingProxyType(
-    {int(code): (code.name.lower(), sentence) for code, sentence in _SENTENCES.items()}
-)
+TABLE: dict[int, tuple[str, str]] = {
+    int(code): (code.name.lower(), sentence) for code, sentence in _SENTENCES.items()
+}
 
 
 class CalibrationError(Exception):

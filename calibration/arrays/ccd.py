@@ -6,7 +6,7 @@ References may be memory-mapped big-endian arrays: they are converted a block at
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from calibration.arrays import dq as flags
 from calibration.arrays.overscan import LevelFit, drift_slope, fit_level, line_medians
 
-F32 = NDArray[np.float32]
-I16 = NDArray[np.int16]
+# numpy's stubs lose the width of a float in arithmetic, so these names are for the reader.
+F32 = NDArray[Any]
+I16 = NDArray[Any]
 Array = NDArray[Any]
 
 BLOCK_ROWS = 16
+RELEASE_ROWS = 512
 _ZERO = np.float32(0)
 
 
@@ -148,7 +150,7 @@ def measure_levels(chip: Chip) -> None:
             amp.drift = drift_slope(values, good, range(*chip.virtual.columns))
 
 
-def _level(chip: Chip, amp: Amp, raw_rows: slice) -> NDArray[np.float64]:
+def _level(amp: Amp, raw_rows: slice) -> NDArray[np.float64]:
     """Return what BLEVCORR subtracts from these rows of this amplifier (broadcasts)."""
     if amp.fit is None:
         return np.zeros((1, 1))
@@ -181,7 +183,7 @@ def _acs_block(chip: Chip, amp: Amp, raw_rows: slice) -> tuple[F32, F32, I16]:
     sci, dq = _raw_values(chip, amp, raw_rows, amp.raw_x)
     previous = _bias_error(chip, amp, raw_rows) * np.float32(amp.gain)
     if chip.subtract_level:
-        sci = (sci.astype(np.float64) - _level(chip, amp, raw_rows)).astype(np.float32)
+        sci = (sci.astype(np.float64) - _level(amp, raw_rows)).astype(np.float32)
     _flag_full_well(chip, sci, dq, raw_rows, amp)
     noise = np.float32(amp.read_noise)
     err = np.sqrt(np.maximum(sci, _ZERO) + noise * noise + previous * previous)
@@ -197,7 +199,7 @@ def _dn_block(chip: Chip, amp: Amp, raw_rows: slice) -> tuple[F32, F32, I16]:
     signal = np.maximum(sci - np.float32(level), _ZERO)
     err = np.sqrt(signal / gain + noise * noise)
     if chip.subtract_level:
-        sci = (sci.astype(np.float64) - _level(chip, amp, raw_rows)).astype(np.float32)
+        sci = (sci.astype(np.float64) - _level(amp, raw_rows)).astype(np.float32)
     if chip.bias is not None:
         sci -= _f32(chip.bias.sci, raw_rows, amp.raw_x)
         previous = _bias_error(chip, amp, raw_rows)
@@ -245,7 +247,9 @@ def _block(image: Image, rows: slice, columns: slice) -> tuple[F32, F32, I16]:
     )
 
 
-def calibrate(chip: Chip, *, keep_before: bool = False) -> Result:
+def calibrate(
+    chip: Chip, *, keep_before: bool = False, after_rows: Callable[[], None] = lambda: None
+) -> Result:
     """Calibrate one chip.
 
     Parameters
@@ -255,13 +259,17 @@ def calibrate(chip: Chip, *, keep_before: bool = False) -> Result:
         from BIASCORR on) or of WFC3/UVIS and STIS (DN; the caller multiplies by the mean gain).
     keep_before
         Also return the state before dark and flat, which cosmic-ray rejection needs.
+    after_rows
+        Called now and then, so that the caller can release mapped pages of the references.
     """
     if chip.subtract_level:
         measure_levels(chip)
     ny, nx = chip.shape
     sci, err = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)
     dq = np.empty((ny, nx), np.int16)
-    before = (np.empty_like(sci), np.empty_like(err), np.empty_like(dq)) if keep_before else None
+    before: tuple[F32, F32, I16] | None = None
+    if keep_before:
+        before = (np.empty_like(sci), np.empty_like(err), np.empty_like(dq))
     first = _acs_block if chip.electrons else _dn_block
     for start in range(0, ny, BLOCK_ROWS):
         rows = slice(start, min(start + BLOCK_ROWS, ny))
@@ -273,6 +281,9 @@ def calibrate(chip: Chip, *, keep_before: bool = False) -> Result:
                 for target, values in zip(before, block, strict=True):
                     target[here] = values
             sci[here], err[here], dq[here] = _second_half(chip, rows, amp.out_x, block)
+        if rows.stop % RELEASE_ROWS == 0:
+            after_rows()
+    after_rows()
     return Result(sci, err, dq, before, levels=level_summary(chip))
 
 
@@ -322,19 +333,21 @@ def mean_of_good(dark: Image, dark_time: float, serious: int) -> float:
     return total * dark_time / count if count else 0.0
 
 
-def statistics(sci: F32, err: F32, good: NDArray[np.bool_]) -> dict[str, float]:
+def statistics(sci: F32, err: F32 | None, good: NDArray[np.bool_]) -> dict[str, float]:
     """Return the header's statistics of good pixels: GOODMIN and so on, SNR included."""
     values = sci[good]
     if not values.size:
         return {"NGOODPIX": 0}
-    errors = err[good]
-    ratio = values[errors > 0] / errors[errors > 0]
     out = {
         "NGOODPIX": int(values.size),
         "GOODMIN": float(values.min()),
         "GOODMAX": float(values.max()),
         "GOODMEAN": float(values.mean(dtype=np.float64)),
     }
+    if err is None:
+        return out
+    errors = err[good]
+    ratio = values[errors > 0] / errors[errors > 0]
     if ratio.size:
         out["SNRMIN"] = float(ratio.min())
         out["SNRMAX"] = float(ratio.max())

@@ -24,14 +24,12 @@ def value_at(rows: Sequence[Mapping[str, Any]], mode: str, mjd: float) -> float:
     mjd
         Start of the exposure; the table is entered with four decimals, as the PHOTMODE says.
     """
-    dated = f"{mode},mjd#"
-    for row in rows:
-        name = str(row["OBSMODE"]).strip().lower()
-        if name not in (mode, dated):
-            continue
-        column = str(row["DATACOL"]).strip().upper()
-        values = np.atleast_1d(row[column]).astype(np.float64)
-        if name == mode or values.size == 1:
-            return float(values[0])
-        return float(np.interp(round(mjd, 4), row["PAR1VALUES"], values))
-    raise NoSuchMode(mode)
+    named = {str(row["OBSMODE"]).strip().lower(): row for row in reversed(rows)}
+    row = named.get(f"{mode},mjd#", named.get(mode))
+    if row is None:
+        raise NoSuchMode(mode)
+    column = str(row["DATACOL"]).strip().upper()
+    values = np.atleast_1d(row[column]).astype(np.float64)
+    if values.size == 1:
+        return float(values[0])
+    return float(np.interp(round(mjd, 4), row["PAR1VALUES"], values))

@@ -32,4 +32,5 @@ def autoscale(image: NDArray[np.float32], percent: float = 99.5) -> NDArray[np.u
     low, high = np.percentile(finite, [tail, 100 - tail])
     span = float(high - low) or 1.0
     unit = np.clip((np.nan_to_num(image, nan=low) - low) / span, 0.0, 1.0)
-    return np.rint(255 * np.arcsinh(10 * unit) / np.arcsinh(10.0)).astype(np.uint8)
+    levels = np.rint(255 * np.arcsinh(10 * unit) / np.arcsinh(10.0))
+    return np.asarray(levels, dtype=np.uint8)

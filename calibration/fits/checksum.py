@@ -9,7 +9,7 @@ _EXCLUDE = frozenset([*range(0x3A, 0x41), *range(0x5B, 0x61)])
 
 
 def ones_complement_sum(data: bytes | memoryview | NDArray[np.uint8], start: int = 0) -> int:
-    """Return the 32-bit ones' complement sum of `data` (padded with zeros), beginning at `start`."""
+    """Return the 32-bit ones' complement sum of `data`, padded with zeros, plus `start`."""
     octets = np.frombuffer(data, dtype=np.uint8)
     whole = octets.size // 4 * 4
     total = start + int(octets[:whole].view(">u4").sum(dtype=np.uint64))

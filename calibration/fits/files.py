@@ -39,23 +39,28 @@ class Hdu:
     @property
     def version(self) -> int:
         """EXTVER (1 when absent)."""
-        return int(self.header.get("EXTVER", 1))
+        return self.header.integer("EXTVER", 1)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the array as stored, in numpy's order."""
-        naxis = int(self.header.get("NAXIS", 0))
-        return tuple(int(self.header.get(f"NAXIS{i}", 0)) for i in range(naxis, 0, -1))
+        naxis = self.header.integer("NAXIS", 0)
+        return tuple(self.header.integer(f"NAXIS{i}", 0) for i in range(naxis, 0, -1))
 
     def stored(self) -> Array:
         """Return the array as stored: big-endian, not scaled, no copy."""
-        dtype = _DTYPES[int(self.header.get("BITPIX", 8))]
+        dtype = _DTYPES[self.header.integer("BITPIX", 8)]
         return np.frombuffer(self.raw, dtype=dtype).reshape(self.shape)
+
+    def release(self) -> None:
+        """Give mapped pages back to the system: they can be read again, but do not count."""
+        if isinstance(self.raw.obj, mmap.mmap):
+            self.raw.obj.madvise(mmap.MADV_DONTNEED)
 
     @property
     def is_unsigned(self) -> bool:
         """Whether this is the FITS convention for unsigned 16-bit integers."""
-        return int(self.header.get("BITPIX", 8)) == 16 and self.header.get("BZERO", 0) == 32768
+        return self.header.integer("BITPIX", 8) == 16 and self.header.get("BZERO", 0) == 32768
 
     def rows(self, start: int, stop: int) -> Array:
         """Return rows of the image in native byte order, scaled as the header says."""
@@ -64,7 +69,7 @@ class Hdu:
     def image(self) -> Array:
         """Return the whole image (a constant array when the header has NPIX1, NPIX2, PIXVALUE)."""
         if not self.shape:
-            ny, nx = int(self.header.get("NPIX2", 0)), int(self.header.get("NPIX1", 0))
+            ny, nx = self.header.integer("NPIX2", 0), self.header.integer("NPIX1", 0)
             return np.full((ny, nx), self.header.get("PIXVALUE", 0))
         return self.rows(0, self.shape[0])
 
@@ -81,14 +86,29 @@ def _native(stored: Array, header: Header, unsigned: bool) -> Array:
 
 def data_size(header: Header) -> int:
     """Return the number of data bytes that a header announces."""
-    naxis = int(header.get("NAXIS", 0))
+    naxis = header.integer("NAXIS", 0)
     if naxis == 0:
         return 0
     pixels = 1
     for i in range(1, naxis + 1):
-        pixels *= int(header.get(f"NAXIS{i}", 0))
-    size = abs(int(header.get("BITPIX", 8))) // 8
-    return size * int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + pixels)
+        pixels *= header.integer(f"NAXIS{i}", 0)
+    size = abs(header.integer("BITPIX", 8)) // 8
+    return size * header.integer("GCOUNT", 1) * (header.integer("PCOUNT", 0) + pixels)
+
+
+def _checked_size(header: Header, path: Path, number: int) -> int:
+    """Return `data_size`; INPUT_CORRUPT when the structural cards make no sense."""
+    try:
+        size = data_size(header)
+        if header.integer("BITPIX", 8) not in _DTYPES or size < 0:
+            raise ValueError("BITPIX, NAXIS or GCOUNT is out of range")
+    except (TypeError, ValueError) as error:
+        raise CalibrationError(
+            ExitCode.INPUT_CORRUPT,
+            f"{path.name}: the header of HDU {number} makes no sense ({error}); deliver the file "
+            "again",
+        ) from error
+    return size
 
 
 def _load(path: Path) -> memoryview:
@@ -108,7 +128,9 @@ def _header_at(buffer: memoryview, offset: int, path: Path, number: int) -> tupl
         block = bytes(buffer[end : end + BLOCK])
         end += BLOCK
         if any(block[i : i + 8] == b"END     " for i in range(0, BLOCK, 80)):
-            return Header.from_bytes(bytes(buffer[offset:end])), end
+            header = Header.from_bytes(bytes(buffer[offset:end]))
+            header.file = path.name
+            return header, end
     raise CalibrationError(
         ExitCode.INPUT_CORRUPT,
         f"{path.name}: the header of HDU {number} has no END (file of {len(buffer)} bytes); "
@@ -147,11 +169,11 @@ def read(path: Path, *, headers_only: bool = False) -> list[Hdu]:
         )
     if headers_only:
         return [Hdu(_header_at(buffer, 0, path, 0)[0], memoryview(b""))]
-    out = []
+    out: list[Hdu] = []
     offset = 0
     while offset < len(buffer):
         header, offset = _header_at(buffer, offset, path, len(out))
-        size = data_size(header)
+        size = _checked_size(header, path, len(out))
         if offset + size > len(buffer):
             raise CalibrationError(
                 ExitCode.INPUT_CORRUPT,
@@ -171,13 +193,19 @@ def _head(path: Path) -> memoryview:
             return memoryview(source.read(20 * BLOCK))
 
 
-def image_hdu(header: Header, array: Array | None, *, primary: bool = False) -> Hdu:
-    """Make an HDU whose structural cards fit `array` (uint16 is stored with BZERO 32768)."""
+def image_hdu(
+    header: Header, array: Array | None, *, primary: bool = False, consume: bool = False
+) -> Hdu:
+    """Make an HDU whose structural cards fit `array` (uint16 is stored with BZERO 32768).
+
+    With `consume` the array's bytes are swapped where they are, which saves a copy; it must not
+    be used afterwards.
+    """
     header = header.copy()
     header.remove("BSCALE", "BZERO", "CHECKSUM", "DATASUM")
     kept = [c for c in header.cards if not _is_structural(c)]
     unsigned = array is not None and array.dtype == np.uint16
-    stored = b"" if array is None else _to_stored(array)
+    stored = memoryview(b"") if array is None else _to_stored(array, consume)
     start = Header()
     if primary:
         start.set("SIMPLE", True, "conforms to the FITS standard")
@@ -198,7 +226,7 @@ def image_hdu(header: Header, array: Array | None, *, primary: bool = False) -> 
     if unsigned:
         start.set("BSCALE", 1.0, "scale factor for array value to physical value")
         start.set("BZERO", 32768.0, "physical value for an array value of zero")
-    return Hdu(Header(start.cards + kept), memoryview(stored))
+    return Hdu(Header(start.cards + kept), stored)
 
 
 def _is_structural(card: str) -> bool:
@@ -208,11 +236,15 @@ def _is_structural(card: str) -> bool:
     )
 
 
-def _to_stored(array: Array) -> memoryview:
+def _to_stored(array: Array, consume: bool) -> memoryview:
     if array.dtype == np.uint16:
         array = (array ^ np.uint16(0x8000)).view(np.int16)
-    big = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder(">"))
-    return memoryview(big.reshape(-1).view(np.uint8))
+    if consume and array.dtype.isnative and array.flags.c_contiguous:
+        big = array.byteswap(inplace=True) if array.dtype.itemsize > 1 else array
+    else:
+        big = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder(">"))
+    octets: Any = big.reshape(-1).view(np.uint8)
+    return memoryview(octets)
 
 
 def _with_checksum(hdu: Hdu) -> tuple[bytes, memoryview]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from calibration.exit_codes import CalibrationError, ExitCode
+
 Value = str | bool | int | float
 
 CARD = 80
@@ -88,6 +90,7 @@ class Header:
     def __init__(self, cards: Iterable[str] = ()) -> None:
         self.cards: list[str] = list(cards)
         self._index: dict[str, int] | None = None
+        self.file = "header"
 
     @classmethod
     def from_bytes(cls, block: bytes) -> Header:
@@ -99,8 +102,6 @@ class Header:
             if card[:8] == "END     ":
                 break
             cards.append(card)
-        while cards and not cards[-1].strip():  # blank cards before END are padding
-            cards.pop()
         return cls(cards)
 
     def to_bytes(self) -> bytes:
@@ -110,7 +111,9 @@ class Header:
 
     def copy(self) -> Header:
         """Return an independent copy."""
-        return Header(self.cards)
+        out = Header(self.cards)
+        out.file = self.file
+        return out
 
     def _position(self, key: str) -> int | None:
         if self._index is None:
@@ -133,6 +136,22 @@ class Header:
             return default
         value, _ = parse_value(self.cards[position])
         return default if value is None else value
+
+    def real(self, key: str, default: float = 0.0) -> float:
+        """Return the value of `key` as a number; INPUT_CORRUPT when it is none."""
+        value = self.get(key, default)
+        if isinstance(value, int | float):
+            return float(value)
+        raise CalibrationError(
+            ExitCode.INPUT_CORRUPT,
+            f"{self.file}: {key} = {value!r} is not a number; correct the header or deliver the "
+            "file again",
+        )
+
+    def integer(self, key: str, default: float = 0) -> int:
+        """Return the value of `key` as the nearest whole number; INPUT_CORRUPT when it is none."""
+        value = self.real(key, default)
+        return round(value) if math.isfinite(value) else 0
 
     def text(self, key: str, default: str = "") -> str:
         """Return the value of `key` as stripped text."""

@@ -27,7 +27,7 @@ class ImageSet:
     @property
     def chip(self) -> int:
         """CCDCHIP, which pairs an exposure with its references (1 when absent)."""
-        return int(self.sci.header.get("CCDCHIP", 1))
+        return self.sci.header.integer("CCDCHIP", 1)
 
 
 def image_sets(hdus: Sequence[Hdu], file: str) -> list[ImageSet]:

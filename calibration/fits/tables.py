@@ -42,7 +42,7 @@ def _field(form: str) -> tuple[str, str]:
 
 
 def _columns(header: Header) -> list[tuple[str, str]]:
-    count = int(header.get("TFIELDS", 0))
+    count = header.integer("TFIELDS", 0)
     return [(header.text(f"TTYPE{i}"), header.text(f"TFORM{i}")) for i in range(1, count + 1)]
 
 
@@ -58,11 +58,11 @@ def read_table(hdu: Hdu) -> list[dict[str, Any]]:
             dtypes.append(f"(2,){dtype.rstrip(',')}")
         else:
             dtypes.append(dtype)
-    width, count = int(header.get("NAXIS1", 0)), int(header.get("NAXIS2", 0))
+    width, count = header.integer("NAXIS1", 0), header.integer("NAXIS2", 0)
     table = np.frombuffer(
         hdu.raw[: width * count], dtype=np.dtype(list(zip(names, dtypes, strict=True)))
     )
-    heap = hdu.raw[int(header.get("THEAP", width * count)) :]
+    heap = hdu.raw[header.integer("THEAP", width * count) :]
     return [{name: _cell(row[name], heaps.get(name), heap) for name in names} for row in table]
 
 
@@ -82,7 +82,7 @@ def _cell(value: Any, item: str | None, heap: memoryview) -> Any:
 def read_columns(hdu: Hdu) -> NDArray[Any]:
     """Return a table of fixed columns as a structured array (large tables; no copy)."""
     fields = [(name.upper(), _field(form)[0]) for name, form in _columns(hdu.header)]
-    width, count = int(hdu.header.get("NAXIS1", 0)), int(hdu.header.get("NAXIS2", 0))
+    width, count = hdu.header.integer("NAXIS1", 0), hdu.header.integer("NAXIS2", 0)
     return np.frombuffer(hdu.raw[: width * count], dtype=np.dtype(fields))
 
 

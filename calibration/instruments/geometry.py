@@ -99,7 +99,7 @@ def _amp(row: Row, name: str, raw_x: slice, out_x: slice, sections: Sequence[Any
 
 
 def layout(
-    detector: Detector, primary: Header, chip: int, ltv1: float, ccd: Row, osc: Row
+    detector: Detector, primary: Header, chip: int, *, ltv1: float, ccd: Row, osc: Row
 ) -> Geometry:
     """Return the layout of one chip.
 

@@ -27,7 +27,7 @@ def run(context: Context) -> None:
 
         chosen, rule = best_references(mapping, hdus, wanted), f"crds {mapping.name}"
     else:
-        chosen, rule = _by_headers(context, primary, wanted, path.name), "local headers"
+        chosen, rule = _by_headers(context, _with_size(hdus), wanted, path.name), "local headers"
     _check(context, chosen, wanted, detector)
     changed = _update(primary, chosen, detector, wanted)
     write(path, hdus, checksum=False)
@@ -47,17 +47,26 @@ def crds_mapping(references: Path) -> Path | None:
     return None
 
 
+def _with_size(hdus: list[Hdu]) -> Header:
+    """Return the primary header with the frame's size, which rules ask for too."""
+    header = hdus[0].header.copy()
+    for key, axis in (("NUMCOLS", "NAXIS1"), ("NUMROWS", "NAXIS2")):
+        if len(hdus) > 1 and axis in hdus[1].header:
+            header.set(key, hdus[1].header.get(axis))
+    return header
+
+
 def _by_headers(
     context: Context, primary: Header, wanted: list[str], file: str
 ) -> dict[str, str | None]:
+    if not wanted:
+        return {}
     if not context.references.is_dir():
         raise CalibrationError(
             ExitCode.REFERENCE_MISSING,
             f"the references folder {context.references} does not exist; correct --references",
         )
-    when = local_index.exposure_time(primary, file) if wanted else None
-    if when is None:
-        return {}
+    when = local_index.exposure_time(primary, file)
     candidates = local_index.scan(context.references)
     prefer = local_index.preferred(context.references)
     return {k: local_index.choose(k, primary, when, candidates, prefer) for k in wanted}

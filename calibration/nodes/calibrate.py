@@ -26,7 +26,7 @@ from calibration.nodes.exposure import (
 )
 
 VERSION = "OWL 0.1"
-_SCI_STATISTICS = (
+SCI_STATISTICS = (
     "NGOODPIX", "GOODMIN", "GOODMAX", "GOODMEAN", "SNRMIN", "SNRMAX", "SNRMEAN",
 )  # fmt: skip
 _PHOT = {"PHOTFLAM": 1, "PHOTPLAM": 2, "PHOTBW": 3}
@@ -67,7 +67,7 @@ def _calibrate(exposure: Exposure, images: ImageSet, keep: bool) -> Calibrated:
     chip, where = make_chip(exposure, images)
     with timed(f"CA SCI,{images.version} amps {''.join(a.name for a in where.amps)}"):
         try:
-            result = ccd.calibrate(chip, keep_before=keep)
+            result = ccd.calibrate(chip, keep_before=keep, after_rows=exposure.release)
         except NoOverscan as error:
             raise CalibrationError(
                 ExitCode.CALIBRATION_ERROR,
@@ -111,7 +111,7 @@ def _tell(exposure: Exposure, chips: list[Calibrated]) -> None:
 
 def _is_post_repair(exposure: Exposure) -> bool:
     """Whether this WFC exposure was read by the electronics of the 2009 repair."""
-    return exposure.detector.name == "WFC" and float(exposure.primary.get("EXPSTART", 0.0)) >= 54962
+    return exposure.detector.name == "WFC" and exposure.primary.real("EXPSTART", 0.0) >= 54962
 
 
 def _mode(exposure: Exposure) -> tuple[str, str]:
@@ -121,7 +121,7 @@ def _mode(exposure: Exposure) -> tuple[str, str]:
     names = [primary.text(k).upper() for k in ("FILTER1", "FILTER2", "FILTER")]
     filters = [n for n in names if n and not n.startswith("CLEAR")]
     parts = [exposure.detector.instrument, detector, *filters]
-    mjd = float(primary.get("EXPSTART", 0.0))
+    mjd = primary.real("EXPSTART", 0.0)
     return ",".join(parts).lower(), f"{' '.join(parts)} MJD#{mjd:.4f}"
 
 
@@ -131,7 +131,7 @@ def photometry(exposure: Exposure, sets: list[ImageSet]) -> None:
     if table is None:
         return
     mode, text = _mode(exposure)
-    mjd = float(exposure.primary.get("EXPSTART", 0.0))
+    mjd = exposure.primary.real("EXPSTART", 0.0)
     try:
         values = {key: value_at(table.rows(i), mode, mjd) for key, i in _PHOT.items()}
     except NoSuchMode:
@@ -171,6 +171,10 @@ def _write(context: Context, exposure: Exposure, chips: list[Calibrated], suffix
     path = context.product(suffix)
     primary = primary_header(exposure, path.name, chips)
     primary.set("NEXTEND", 3 * len(chips))
+    if suffix == "blv_tmp":
+        for switch in ("DARKCORR", "FLATCORR", "PHOTCORR"):
+            if switch in exposure.states:
+                primary.set(switch, "PERFORM")
     hdus = [image_hdu(primary, None, primary=True)]
     for item in chips:
         hdus += extensions(exposure, item, before=suffix == "blv_tmp")
@@ -192,9 +196,9 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
     unit = unit_of(exposure)
     good = (arrays[2] & item.chip.serious) == 0
     values = ccd.statistics(arrays[0], arrays[1], good)
-    set_statistics(headers[0], values, _SCI_STATISTICS)
-    errors = ccd.statistics(arrays[1], np.ones_like(arrays[1]), good)
-    set_statistics(headers[1], errors, _SCI_STATISTICS[:4])
+    set_statistics(headers[0], values, SCI_STATISTICS)
+    errors = ccd.statistics(arrays[1], None, good)
+    set_statistics(headers[1], errors, SCI_STATISTICS[:4])
     for header in headers[:2]:
         header.set("BUNIT", unit)
     levels = list(result.levels.values())
@@ -202,7 +206,7 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         headers[0].set("MEANBLEV", header_float(sum(levels) / len(levels)))
     if not before and item.chip.dark is not None:
         headers[0].set("MEANDARK", header_float(result.mean_dark))
-    return [image_hdu(h, a) for h, a in zip(headers, arrays, strict=True)]
+    return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
 
 
 def unit_of(exposure: Exposure) -> str:

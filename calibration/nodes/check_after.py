@@ -60,7 +60,7 @@ def product_faults(path: Path) -> list[str]:
     faults = checksum_faults(hdus)
     if primary.text("FILENAME") != path.name:
         faults.append(f"FILENAME = {primary.text('FILENAME')!r}")
-    if int(primary.get("NEXTEND", len(hdus) - 1)) != len(hdus) - 1:
+    if primary.integer("NEXTEND", len(hdus) - 1) != len(hdus) - 1:
         faults.append(f"NEXTEND = {primary.get('NEXTEND')} but there are {len(hdus) - 1}")
     if path.name.endswith("_qlx.fits"):
         return faults + _spectrum_faults(hdus)
@@ -90,7 +90,7 @@ def _image_faults(images: ImageSet, weight: Hdu | None) -> list[str]:
     if images.dq is not None:
         if images.dq.shape != sci.shape:
             return [*faults, f"DQ,{images.version} has another shape than {where}"]
-        used &= (images.dq.stored() & int(images.sci.header.get("SDQFLAGS", 31743))) == 0
+        used &= (images.dq.stored() & images.sci.header.integer("SDQFLAGS", 31743)) == 0
     if images.err is not None:
         if images.err.shape != sci.shape:
             return [*faults, f"ERR,{images.version} has another shape than {where}"]

@@ -55,7 +55,7 @@ def run(context: Context) -> None:
         if not detector.drizzled:
             step(f"MD nothing to do: {detector.instrument}/{detector.name} is not drizzled")
             return
-        seconds = float(hdus[0].header.get("EXPTIME", 0.0))
+        seconds = hdus[0].header.real("EXPTIME", 0.0)
         for images in image_sets(hdus, path.name):
             inputs.append(
                 Input(
@@ -95,7 +95,7 @@ def wcs_of(header: Header, where: str) -> Wcs:
             f"{where}: CTYPE1 = {kind!r}, absent: {', '.join(absent) or 'nothing'}; MD needs a "
             "tangential WCS: correct the raw file's header",
         )
-    v = {k: float(header.get(k)) for k in keys}
+    v = {k: header.real(k) for k in keys}
     cd = np.array([[v["CD1_1"], v["CD1_2"]], [v["CD2_1"], v["CD2_2"]]])
     if not abs(np.linalg.det(cd)) > 0:
         raise CalibrationError(
@@ -112,7 +112,7 @@ def wcs_of(header: Header, where: str) -> Wcs:
 
 
 def _sip(header: Header, letter: str) -> dict[tuple[int, int], float]:
-    order = int(header.get(f"{letter}_ORDER", 0))
+    order = header.integer(f"{letter}_ORDER", 0)
     return {
         (p, q): float(value)
         for p in range(order + 1)
@@ -130,7 +130,7 @@ def _combine(inputs: list[Input], grid: Wcs, shape: tuple[int, int]) -> Any:
             raise CalibrationError(
                 ExitCode.DRIZZLE_ERROR, f"{item.name}: EXPTIME = 0; leave it out of the association"
             )
-        serious = int(item.header.get("SDQFLAGS", 31743)) & ~_TOLERATED
+        serious = item.header.integer("SDQFLAGS", 31743) & ~_TOLERATED
         weight = np.where(item.dq & serious, 0.0, item.exposure_time).astype(np.float32)
         with timed(f"MD {item.name}"):
             total.add_image(

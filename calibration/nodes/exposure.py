@@ -22,6 +22,20 @@ from calibration.nodes.best_references import open_reference
 NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "PCTECORR", "SINKCORR", "GLINCORR", "FLUXCORR")
 
 
+class Row(dict[str, Any]):
+    """A table row that names its file when a column is absent."""
+
+    def __init__(self, values: dict[str, Any], where: str) -> None:
+        super().__init__(values)
+        self.where = where
+
+    def __missing__(self, column: str) -> Any:
+        raise CalibrationError(
+            ExitCode.REFERENCE_BAD,
+            f"{self.where} has no column {column}; choose another file",
+        )
+
+
 @dataclass
 class Reference:
     """An open reference file."""
@@ -43,7 +57,8 @@ class Reference:
     def rows(self, extension: int = 1) -> list[dict[str, Any]]:
         """Return a table's rows; REFERENCE_BAD when the file is no such table."""
         try:
-            return read_table(self.hdus[extension])
+            where = f"{self.keyword} {self.name}"
+            return [Row(row, where) for row in read_table(self.hdus[extension])]
         except (IndexError, ValueError, KeyError) as error:
             raise CalibrationError(
                 ExitCode.REFERENCE_BAD, f"{self.keyword} {self.name}: not a table ({error!r})"
@@ -75,12 +90,19 @@ class Exposure:
     @property
     def dark_time(self) -> float:
         """DARKTIME; older headers have none, then EXPTIME."""
-        return float(self.primary.get("DARKTIME", self.exposure_time))
+        return self.primary.real("DARKTIME", self.exposure_time)
 
     @property
     def exposure_time(self) -> float:
         """EXPTIME (STIS: TEXPTIME)."""
-        return float(self.primary.get("EXPTIME", self.primary.get("TEXPTIME", 0.0)))
+        return self.primary.real("EXPTIME", self.primary.get("TEXPTIME", 0.0))
+
+    def release(self) -> None:
+        """Give the mapped pages of the raw file and the references back."""
+        for images in self.sets:
+            images.sci.release()
+        for reference in self.references.values():
+            reference.hdus[-1].release()
 
     def done(self, switch: str, *lines: str) -> None:
         """Note that a step is complete."""
@@ -144,15 +166,15 @@ def reference_image(reference: Reference | None, chip: int, shape: tuple[int, in
     return Image(sci, plane(chosen.err, shape), plane(chosen.dq, shape))
 
 
-def _data_quality(exposure: Exposure, images: ImageSet, row: Any) -> np.ndarray[Any, Any]:
+def _data_quality(exposure: Exposure, images: ImageSet) -> np.ndarray[Any, Any]:
     dq = np.array(plane(images.dq, images.sci.shape)).astype(np.int16)
     table = exposure.usable("DQICORR", "BPIXTAB")
     if table is None:
         return dq
     header = images.sci.header
-    ltv = round(header.get("LTV1", 0.0)), round(header.get("LTV2", 0.0))
+    ltv = header.integer("LTV1", 0.0), header.integer("LTV2", 0.0)
     amp = exposure.primary.text("CCDAMP").upper()
-    gain = float(exposure.primary.get("CCDGAIN", 0))
+    gain = exposure.primary.real("CCDGAIN", 0)
     runs = [
         BadPixels(int(r["PIX1"]), int(r["PIX2"]), int(r["LENGTH"]), int(r["AXIS"]), int(r["VALUE"]))
         for r in table.rows()
@@ -177,19 +199,19 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         osc_table.rows() if osc_table else None, primary, images.chip, shape,
         osc_table.name if osc_table else "built in",
     )  # fmt: skip
-    ltv1 = float(images.sci.header.get("LTV1", 0.0))
-    where = layout(detector, primary, images.chip, ltv1, ccd, osc)
+    ltv1 = images.sci.header.real("LTV1", 0.0)
+    where = layout(detector, primary, images.chip, ltv1=ltv1, ccd=ccd, osc=osc)
     performs = {s: is_performed(primary, s) for s in ("DQICORR", "BLEVCORR")}
     full_well = exposure.references.get("SATUFILE") if performs["DQICORR"] else None
     wells = reference_image(full_well, images.chip, shape)
     chip = Chip(
         raw=images.sci.stored(),
-        zero=float(images.sci.header.get("BZERO", 0.0)),
-        dq=_data_quality(exposure, images, ccd),
+        zero=images.sci.header.real("BZERO", 0.0),
+        dq=_data_quality(exposure, images),
         amps=where.amps,
         trim_y=where.trim_y,
         shape=where.shape,
-        serious=int(images.sci.header.get("SDQFLAGS", 31743)),
+        serious=images.sci.header.integer("SDQFLAGS", 31743),
         a_to_d_limit=where.a_to_d_limit if performs["DQICORR"] else None,
         bias=reference_image(exposure.usable("BIASCORR", "BIASFILE"), images.chip, shape),
         dark=reference_image(exposure.usable("DARKCORR", "DARKFILE"), images.chip, where.shape),
@@ -210,8 +232,8 @@ def shift_header(header: Header, where: Geometry) -> Header:
     out.remove("NPIX1", "NPIX2", "PIXVALUE", "DATAMIN", "DATAMAX", "BSCALE", "BZERO")
     for axis, trim, size in ((1, where.trim_x, where.shape[1]), (2, where.trim_y, where.shape[0])):
         if f"CRPIX{axis}" in out:
-            out.set(f"CRPIX{axis}", float(out.get(f"CRPIX{axis}")) - trim)
-        out.set(f"LTV{axis}", float(out.get(f"LTV{axis}", 0.0)) - trim)
+            out.set(f"CRPIX{axis}", out.real(f"CRPIX{axis}") - trim)
+        out.set(f"LTV{axis}", out.real(f"LTV{axis}", 0.0) - trim)
         if f"SIZAXIS{axis}" in out:
             out.set(f"SIZAXIS{axis}", size)
     return out

@@ -1,8 +1,9 @@
 """Best references of a plain folder, matched by the reference files' own headers.
 
-The rule: FILETYPE, INSTRUME, DETECTOR, CCDAMP, CCDGAIN and filters must fit (an absent card or ANY
-fits everything), USEAFTER must not be after the exposure; of those the latest USEAFTER wins. Among
-equals the file that the exposure's header already names wins, then one that ``index.json`` prefers
+The rule: FILETYPE, INSTRUME, DETECTOR, CCDAMP, CCDGAIN, filters and frame size must fit (an absent
+card or ANY fits everything), a simulated file fits simulated exposures only, USEAFTER must not be
+after the exposure; of those the latest USEAFTER wins. Among equals the file that the exposure's
+header already names wins, then one that ``index.json`` prefers
 (``{"prefer": ["hrc_osc.fits"]}``); otherwise the choice is ambiguous, which is an error.
 """
 
@@ -31,7 +32,10 @@ FILETYPES = {
     "IMAGE PHOTOMETRY TABLE": "IMPHTTAB",
     "COSMIC RAY REJECTION": "CRREJTAB",
 }
-_MATCHED = ("INSTRUME", "DETECTOR", "CCDAMP", "CCDGAIN", "FILTER", "FILTER1", "FILTER2")
+_MATCHED = (
+    "INSTRUME", "DETECTOR", "CCDAMP", "CCDGAIN", "FILTER", "FILTER1", "FILTER2", "NUMCOLS",
+    "NUMROWS",
+)  # fmt: skip
 _USEAFTER_FORMATS = ("%b %d %Y %H:%M:%S", "%b %d %Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d")
 
 
@@ -56,7 +60,7 @@ class Candidate:
 
     def fits(self, exposure: Header, when: datetime) -> bool:
         """Whether this file can be used for an exposure."""
-        if self.useafter > when:
+        if self.useafter > when or ("SIMULATE" in self.header) != ("SIMULATE" in exposure):
             return False
         return all(_same(self.header.get(k), exposure.get(k)) for k in _MATCHED)
 

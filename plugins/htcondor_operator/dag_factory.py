@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
 from airflow.sdk import DAG, Param, TriggerRule
 
 from htcondor_operator.dagman.render import sample_graph
-from htcondor_operator.dagman.workflows import Workflow
+from htcondor_operator.dagman.workflows import Workflow, load_workflow, workflow_folders
 from htcondor_operator.notifications.failure import HTCondorFailureNotifier
 from htcondor_operator.operators.dag import HTCondorDagOperator
 from htcondor_operator.operators.node import HTCondorNodeOperator
-from htcondor_operator.vocabulary import task_id_for
+from htcondor_operator.vocabulary import ERROR_SENTENCES, ErrorKind, OwlError, task_id_for
 
 EXECUTOR = "HTCondorExecutor"
 POOL = "htcondor"
@@ -23,6 +24,40 @@ def configured_executor() -> str | None:
     """Return the mirroring executor's alias if this Airflow has it, else None (its default)."""
     entries = conf.get("core", "executor").split(",")
     return EXECUTOR if any(entry.strip().startswith(f"{EXECUTOR}:") for entry in entries) else None
+
+
+def make_dags(templates: Path) -> dict[str, DAG]:
+    """Make the DAGs of all templates that can be used (see :func:`check_templates`)."""
+    return {workflow.name: make_dag(workflow) for workflow in usable_workflows(templates)[0]}
+
+
+def usable_workflows(templates: Path) -> tuple[list[Workflow], list[OwlError]]:
+    """Return the workflows that render their sample, and what is wrong with the others."""
+    usable: list[Workflow] = []
+    errors: list[OwlError] = []
+    for folder in workflow_folders(templates):
+        try:
+            workflow = load_workflow(folder)
+            sample_graph(workflow)
+            usable.append(workflow)
+        except OwlError as error:
+            errors.append(error)
+    return usable, errors
+
+
+def check_templates(templates: Path) -> None:
+    """Raise one :class:`OwlError` that names every template that cannot be used.
+
+    It makes no DAG: Airflow would take it for one of the calling file.
+    """
+    _, errors = usable_workflows(templates)
+    if errors:
+        words = "\n".join(f"- {error.message}" for error in errors)
+        raise OwlError(
+            ErrorKind.BAD_TEMPLATE,
+            f"{ERROR_SENTENCES[ErrorKind.BAD_TEMPLATE]} The other workflows are not concerned.\n"
+            f"{words}",
+        )
 
 
 def make_dag(workflow: Workflow) -> DAG:

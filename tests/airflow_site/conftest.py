@@ -70,7 +70,7 @@ class Site:
                 run_after=datetime.now(UTC),
                 conf=conf,
                 run_type=DagRunType.MANUAL,
-                triggered_by=DagRunTriggeredByType.TEST,
+                triggered_by=DagRunTriggeredByType.CLI,
                 state=DagRunState.QUEUED,
                 session=session,
             )
@@ -195,6 +195,17 @@ class Site:
                 dag.clear(run_id=self.run_id, task_ids=list(names) or None, session=session)
 
     def mark_success(self, name: str) -> None:
+        self.mark(name, "success")
+
+    def mark_run_failed(self) -> None:
+        from airflow.api.common.mark_tasks import set_dag_run_state_to_failed
+        from airflow.models.dagbag import DBDagBag
+
+        with self.create_session() as session:
+            dag = DBDagBag().get_latest_version_of_dag(self.dag_id, session=session)
+            set_dag_run_state_to_failed(dag=dag, run_id=self.run_id, commit=True, session=session)
+
+    def mark(self, name: str, state: str) -> None:
         from airflow.models.dagbag import DBDagBag
         from airflow.utils.state import TaskInstanceState
 
@@ -203,7 +214,7 @@ class Site:
             dag.set_task_instance_state(
                 task_id=name,
                 run_id=self.run_id,
-                state=TaskInstanceState.SUCCESS,
+                state=TaskInstanceState(state),
                 session=session,
             )
 

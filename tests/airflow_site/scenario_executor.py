@@ -162,6 +162,38 @@ def test_clear_of_a_running_node_spares_its_sibling(live):
     rescued(live, "B", "D", "E")
 
 
+def test_spared_node_that_fails_gets_another_try(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B", "C")
+    live.loop(1)
+    live.clear("B")
+    live.loop()
+    live.sql(
+        """UPDATE owl_node n SET state = 'failed', exit_code = 3, ended_at = now(),
+                  updated_at = now()
+           FROM owl_run r WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s
+            AND n.node = 'C' AND n.attempt = 1"""
+    )
+    live.loop(2)
+    assert live.tasks()["C"] == "failed"
+    assert live.tasks()["D"] == "upstream_failed"
+    # The gateway settles what was spared: C did not come to a good end.
+    live.sql(
+        """UPDATE owl_node n SET spared = false, updated_at = now() FROM owl_run r
+           WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'C'
+             AND n.attempt = 2"""
+    )
+    live.loop(2)
+    assert not {"failed", "upstream_failed"} & set(live.tasks().values())
+    # What waits for DAGMan must not look like the end of the run.
+    live.attempt_becomes("live")
+    live.nodes_become("done", "B", "C")
+    live.loop()
+    assert live.dag_run_state() == "running"
+    rescued(live, "B", "C", "D", "E")
+    assert live.task("C")["try_number"] == 2
+
+
 def test_clear_of_the_whole_run_is_a_fresh_attempt(failed):
     failed.clear()
     failed.loop()
@@ -240,6 +272,61 @@ def test_bad_conf_is_refused_and_named(site, conf, said):
     (attempt,) = site.attempts()
     assert attempt["state"] == "refused"
     assert said in attempt["error_message"]
+
+
+def test_a_try_that_dagman_repeats_is_not_a_failure(live):
+    live.sql(
+        """UPDATE owl_node n SET retries = 1 FROM owl_run r
+           WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'A'"""
+    )
+    live.nodes_become("failed", "A", exit_code=1)
+    live.loop(2)
+    assert live.tasks()["A"] != "failed"
+    live.sql(
+        """INSERT INTO owl_node (run_key, attempt, node, try, task_id, ti_id, retries, state,
+                                 started_at, ended_at)
+           SELECT n.run_key, n.attempt, n.node, 1, n.task_id, n.ti_id, 1, 'failed', now(), now()
+           FROM owl_node n JOIN owl_run r USING (run_key)
+           WHERE r.run_id = %(run_id)s AND n.node = 'A'"""
+    )
+    live.loop(2)
+    assert live.tasks()["A"] == "failed"
+
+
+def commands(site):
+    return site.sql(
+        """SELECT c.verb, c.node FROM owl_command c JOIN owl_run r USING (run_key)
+           WHERE r.run_id = %(run_id)s ORDER BY c.id"""
+    )
+
+
+def test_a_running_task_that_is_marked_failed_loses_its_job(live):
+    live.nodes_become("running", "A")
+    live.loop(2)
+    assert commands(live) == []
+    live.mark("A", "failed")
+    live.executor._marks_at = 0.0
+    live.loop(2)
+    assert commands(live) == [{"verb": "remove", "node": "A"}]
+    live.executor._marks_at = 0.0
+    live.loop(1)
+    assert len(commands(live)) == 1
+
+
+def test_a_run_that_is_marked_failed_loses_its_dagman(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B")
+    live.loop(2)
+    live.mark_run_failed()
+    live.executor._marks_at = 0.0
+    live.loop(2)
+    assert commands(live) == [{"verb": "remove", "node": None}]
+
+
+def test_a_normal_failure_removes_nothing(failed):
+    failed.executor._marks_at = 0.0
+    failed.loop(2)
+    assert commands(failed) == []
 
 
 def test_a_dead_dagman_fails_what_waits(live):

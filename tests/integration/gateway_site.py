@@ -41,6 +41,7 @@ class Site:
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    mirror_process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
         self.bindings = Bindings()
@@ -68,6 +69,20 @@ class Site:
                 stderr=out,
             )
 
+    def start_mirror(self) -> None:
+        """Start the daemon that folds the event log, for tests that need what it writes."""
+        env = {
+            **os.environ,
+            **self.pool.environment(),
+            "OWL_HOME": str(self.home),
+            "OWL_DATABASE_URL": self.url,
+            "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}",
+        }
+        with (self.home / "mirror.log").open("ab") as out:
+            self.mirror_process = subprocess.Popen(
+                [sys.executable, "-m", "htcondor_operator.mirror"], env=env, stdout=out, stderr=out
+            )
+
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
@@ -77,6 +92,9 @@ class Site:
         if self.process is not None:
             self.process.terminate()
             self.process.wait(15)
+        if self.mirror_process is not None:
+            self.mirror_process.terminate()
+            self.mirror_process.wait(15)
         for cluster in self.rows("SELECT cluster FROM owl_attempt WHERE cluster IS NOT NULL"):
             self.bindings.act("Remove", f"ClusterId == {cluster[0]}", "end of the test")
         self.bindings.close()
@@ -219,19 +237,3 @@ class Site:
             return self.bindings.history(f"ClusterId == {cluster}", names)
 
         return wait_for(f"the end of DAGMan {cluster}", look, seconds)[0]
-
-    def mirror(self, run: int, number: int) -> None:
-        """Write how the nodes' jobs stand, as the mirror does, from the schedd's own words."""
-        cluster = self.attempt(run, number)["cluster"]
-        names = ["DAGNodeName", "JobStatus", "ExitCode"]
-        for ad in self.bindings.history(f"DAGManJobId == {cluster}", names):
-            good = ad["JobStatus"] == 4 and ad.get("ExitCode") == 0
-            state = "done" if good else "removed" if ad["JobStatus"] == 3 else "failed"
-            self.rows(
-                "UPDATE owl_node SET state = %(s)s WHERE run_key = %(r)s AND attempt = %(a)s "
-                "AND node = %(n)s AND try = 0",
-                s=state,
-                r=run,
-                a=number,
-                n=ad["DAGNodeName"],
-            )

@@ -87,6 +87,21 @@ def test_a_stopped_schedd_is_waited_for(site: Site) -> None:
     assert len(site.dagmans(run)) == 1
 
 
+def test_a_schedd_that_is_killed_is_found_again(site: Site) -> None:
+    site.start()
+    wait_for("the gateway", lambda: site.rows("SELECT 1 FROM owl_daemon WHERE state = 'running'"))
+    master = site.pool._master
+    assert master is not None
+    (schedd,) = [p for p in psutil.Process(master.pid).children() if "schedd" in p.name()]
+    schedd.kill()
+    schedd.wait(5)
+    run = site.request("drill", "drill008")
+    wait_for("a note", lambda: site.attempt(run)["error_kind"] == "schedd_silent")
+    # condor_master starts another one after about ten seconds.
+    site.live(run)
+    assert len(site.dagmans(run)) == 1
+
+
 def _templates(folder: Path, executable: str) -> str:
     workflow = folder / "templates" / "broken"
     workflow.mkdir(parents=True)

@@ -135,3 +135,54 @@ def test_a_held_job_shows_its_reason(
         command(pool, "condor_rm", str(cluster))
         until(lambda: board.run_state(run) == "removed", 60, lambda: board.states(run))
         until(lambda: set(board.states(run).values()) == {"removed"}, 60, lambda: board.states(run))
+
+
+def test_scripts_and_nodes_without_jobs(
+    pool: PersonalPool, bindings: Bindings, board: Board, run_dir: Path
+) -> None:
+    text = (
+        job("SAVED", "/bin/false")
+        + "SCRIPT POST SAVED /bin/sleep 3\n"
+        + job("SPOILT")
+        + "SCRIPT POST SPOILT /bin/false\nRETRY SPOILT 1\n"
+        + job("PRE")
+        + "SCRIPT PRE PRE /bin/false\n"
+        + job("BELOW")
+        + "JOB NOTHING nothing.sub NOOP\n"
+        + job("LONG", "/bin/sleep", "12")
+        + "PARENT PRE CHILD BELOW\nPARENT NOTHING CHILD LONG\n"
+        + "NODE_STATUS_FILE nodes.status 1 ALWAYS-UPDATE\n"
+    )
+    dag = write_dag(run_dir, text)
+    run = board.add_run(dag, "scripts")
+    with mirror(pool, board.url, run_dir / "home"):
+        submit(bindings, dag, run)
+        seen: set[str] = set()
+
+        def settled() -> bool:
+            row = board.nodes(run)["SAVED", 0]
+            seen.add(f"{row['state']}: {row['reason']}")
+            return bool(row["state"] == "done")
+
+        until(settled, 60, lambda: board.states(run))
+        assert "running: POST script running" in seen
+        assert not any(word.startswith("failed") for word in seen)
+        until(lambda: board.nodes(run)["NOTHING", 0]["state"] == "done", 10)
+        until(lambda: board.nodes(run)["BELOW", 0]["state"] == "futile", 10)
+        assert board.attempt(run)["state"] == "live"
+        until(lambda: board.run_state(run) == "failed", 60, lambda: board.states(run))
+    assert board.states(run) == {
+        "BELOW/0": "futile",
+        "LONG/0": "done",
+        "NOTHING/0": "done",
+        "PRE/0": "failed",
+        "SAVED/0": "done",
+        "SPOILT/0": "failed",
+        "SPOILT/1": "failed",
+    }
+    rows = board.nodes(run)
+    assert rows["PRE", 0]["reason"] == "PRE Script failed with status 1"
+    assert rows["SPOILT", 0]["reason"].endswith("POST script failed")
+    assert "POST Script failed with status 1" in rows["SPOILT", 1]["reason"]
+    assert rows["SAVED", 0]["exit_code"] == 1
+    assert rows["SAVED", 0]["source"] == "node_status"

@@ -41,7 +41,8 @@ def claim_clusters(cur: Cursor, schedd: str, claims: Mapping[int, tuple[AttemptK
     """Record clusters of DAGMan jobs that name an attempt which has no cluster yet.
 
     `claims` maps a cluster to its attempt and its working folder. An attempt that has a cluster
-    keeps it, and a job outside the run's folder is somebody else's.
+    keeps it. A job outside the run's folder is somebody else's: an event log outlives blackboards,
+    whose run keys begin at 1 again. The gateway writes the folder before it submits.
     """
     rows = [
         {"cluster": cluster, "run_key": key.run_key, "attempt": key.attempt, "folder": folder}
@@ -56,7 +57,7 @@ def claim_clusters(cur: Cursor, schedd: str, claims: Mapping[int, tuple[AttemptK
              owl_run AS r
         WHERE (a.run_key, a.attempt) = (c.run_key, c.attempt) AND r.run_key = a.run_key
           AND a.cluster IS NULL AND a.state IN ('wanted', 'clearing', 'submitting', 'live')
-          AND (r.run_dir IS NULL OR c.folder IN ('', r.run_dir))
+          AND r.run_dir IS NOT NULL AND c.folder IN ('', r.run_dir)
         """,
         {"schedd": schedd, "rows": json.dumps(rows)},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,8 +124,9 @@ class Prepared:
     dag_file: str
     graph: WorkflowGraph
     template_hash: str | None
-    nodes: tuple[str, ...]
-    """All nodes of the file, also those that are not part of the graph."""
+    nodes: Mapping[str, int]
+    """All nodes of the file, also those that are not part of the graph, and how often DAGMan tries
+    each of them again."""
 
 
 def record_prepared(cursor: Cursor, prepared: Sequence[Prepared]) -> None:
@@ -147,11 +148,15 @@ def record_prepared(cursor: Cursor, prepared: Sequence[Prepared]) -> None:
         ],
         template="(%s::bigint, %s::text, %s::text, %s, %s::text)",
     )
-    rows = [(*p.key, node, task_id_for(node)) for p in prepared for node in p.nodes]
+    rows = [
+        (*p.key, node, task_id_for(node), retries)
+        for p in prepared
+        for node, retries in p.nodes.items()
+    ]
     if rows:
         execute_values(
             cursor,
-            "INSERT INTO owl_node (run_key, attempt, node, task_id) VALUES %s "
+            "INSERT INTO owl_node (run_key, attempt, node, task_id, retries) VALUES %s "
             "ON CONFLICT DO NOTHING",
             rows,
             page_size=1000,
@@ -181,6 +186,21 @@ def move(
         fetch=True,
     )
     return {(row[0], row[1]) for row in found}
+
+
+def lock_attempt(cursor: Cursor, key: Key) -> tuple[AttemptKind, AttemptState]:
+    """Lock an attempt until the transaction ends and return its kind and state as they are now.
+
+    Whoever asks for runs widens an attempt that is not submitted yet under the same lock.
+    """
+    cursor.execute(
+        "SELECT kind, state FROM owl_attempt "
+        "WHERE run_key = %(run_key)s AND attempt = %(attempt)s FOR UPDATE",
+        {"run_key": key[0], "attempt": key[1]},
+    )
+    row = cursor.fetchone()
+    assert row is not None
+    return AttemptKind(row[0]), AttemptState(row[1])
 
 
 def record_submitted(cursor: Cursor, clusters: Sequence[tuple[Key, int]], schedd: str) -> None:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from htcondor_operator.blackboard.attempt_rows import AttemptKey
-from htcondor_operator.dagman.folding import STATE_RANK, NodeTry, ProcState
+from htcondor_operator.dagman.folding import POST_RUNNING, STATE_RANK
+from htcondor_operator.dagman.node_try import NodeTry, ProcState
 from htcondor_operator.vocabulary import NodeState, Source, task_id_for
 
 if TYPE_CHECKING:
@@ -60,15 +61,17 @@ _NAMES = ", ".join(_COLUMNS)
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
 _KEY_TYPES = "run_key bigint, attempt integer, node text, try integer"
 _UPSERT = f"""
-    INSERT INTO owl_node (run_key, attempt, node, try, task_id, ti_id, retries, {_NAMES})
+    INSERT INTO owl_node (run_key, attempt, node, try, task_id, ti_id, retries, updated_at,
+                          {_NAMES})
     SELECT r.run_key, r.attempt, r.node, r.try, r.task_id, first.ti_id,
-           COALESCE(first.retries, 0),
+           COALESCE(first.retries, 0), clock_timestamp(),
            {", ".join("r." + name for name in _COLUMNS)}
     FROM jsonb_to_recordset(%(rows)s::jsonb) AS r({_KEY_TYPES}, task_id text, {_TYPED})
     LEFT JOIN owl_node AS first
       ON (first.run_key, first.attempt, first.node, first.try) = (r.run_key, r.attempt, r.node, 0)
     ON CONFLICT (run_key, attempt, node, try) DO UPDATE
-    SET {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)}, updated_at = now()
+    SET updated_at = clock_timestamp(),
+        {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS)}
     WHERE owl_node.carried_from IS NULL
 """  # noqa: S608 (only constants of this module are put in)
 
@@ -177,14 +180,17 @@ def end_earlier_tries(cur: Cursor, keys: Iterable[TryKey]) -> None:
     cur.execute(
         f"""
         UPDATE owl_node AS n
-        SET state = 'failed', updated_at = now(), reason = CASE n.state
+        SET state = 'failed', updated_at = clock_timestamp(), reason = CASE n.state
             WHEN 'done' THEN 'the job ended well but DAGMan ran the node again: POST script failed'
+            WHEN 'running' THEN 'DAGMan ran the node again: POST script failed'
             ELSE 'no job ran in this try: PRE script or submission failed' END
         FROM jsonb_to_recordset(%(rows)s::jsonb) AS k({_KEY_TYPES})
         WHERE (n.run_key, n.attempt, n.node) = (k.run_key, k.attempt, k.node) AND n.try < k.try
-          AND n.state IN ('unready', 'ready', 'done', 'futile') AND n.carried_from IS NULL
+          AND (n.state IN ('unready', 'ready', 'done', 'futile')
+               OR (n.state = 'running' AND n.reason = %(post)s))
+          AND n.carried_from IS NULL
         """,  # noqa: S608
-        {"rows": json.dumps(rows)},
+        {"rows": json.dumps(rows), "post": POST_RUNNING},
     )
 
 
@@ -241,7 +247,7 @@ def save_verdicts(cur: Cursor, verdicts: Iterable[Settlement]) -> int:
     cur.execute(
         """
         UPDATE owl_node AS n
-        SET state = v.state, source = 'node_status', updated_at = now(),
+        SET state = v.state, source = 'node_status', updated_at = clock_timestamp(),
             reason = CASE WHEN v.state = 'done' THEN NULL ELSE COALESCE(v.details, n.reason) END,
             ended_at = CASE WHEN v.state = 'futile' THEN n.ended_at
                             ELSE COALESCE(n.ended_at, v.at) END
@@ -250,35 +256,48 @@ def save_verdicts(cur: Cursor, verdicts: Iterable[Settlement]) -> int:
                     at timestamptz)
         WHERE (n.run_key, n.attempt, n.node) = (v.run_key, v.attempt, v.node)
           AND n.carried_from IS NULL AND n.state <> v.state
-          AND n.state NOT IN ('submitted', 'idle', 'running', 'held')
+          AND (n.state NOT IN ('submitted', 'idle', 'running', 'held')
+               OR (n.state = 'running' AND n.reason = %(post)s))
           AND NOT (v.state = 'failed' AND n.state = 'removed')
           AND NOT (v.state = 'futile' AND n.state NOT IN ('unready', 'ready', 'unknown'))
           AND n.try = (SELECT max(l.try) FROM owl_node AS l
                        WHERE (l.run_key, l.attempt, l.node) = (n.run_key, n.attempt, n.node))
         """,
-        {"rows": json.dumps(rows)},
+        {"rows": json.dumps(rows), "post": POST_RUNNING},
     )
     return int(cur.rowcount)
 
 
 def end_unreached(cur: Cursor, attempts: Collection[AttemptKey]) -> int:
-    """Make the nodes that no attempt of `attempts` came to futile (or done, if all went well)."""
+    """End the nodes that DAGMan's end left open and that no job will tell about any more.
+
+    What was not reached is futile (done, if all went well: a NOOP node); where only the POST
+    script's word is missing, the job's own end counts.
+    """
     cur.execute(
         """
         UPDATE owl_node AS n
-        SET updated_at = now(),
-            state = CASE WHEN a.state = 'done' THEN 'done' ELSE 'futile' END,
-            reason = CASE a.state
-                WHEN 'done' THEN 'DAGMan ended well; the node ran no job'
-                WHEN 'removed' THEN 'not reached: DAGMan was removed'
+        SET updated_at = clock_timestamp(), ended_at = COALESCE(n.ended_at, a.ended_at),
+            state = CASE
+                WHEN a.state = 'done' THEN 'done'
+                WHEN n.state = 'running' AND n.exit_code = 0 THEN 'done'
+                WHEN n.state = 'running' AND n.exit_code IS NULL AND n.exit_signal IS NULL
+                    THEN 'removed'
+                WHEN n.state = 'running' THEN 'failed'
+                ELSE 'futile' END,
+            reason = CASE
+                WHEN n.state = 'running' THEN 'DAGMan ended; its POST script''s word is not known'
+                WHEN a.state = 'done' THEN 'DAGMan ended well; the node ran no job'
+                WHEN a.state = 'removed' THEN 'not reached: DAGMan was removed'
                 ELSE 'not reached: DAGMan ended before' END
         FROM owl_attempt AS a
         JOIN jsonb_to_recordset(%(keys)s::jsonb) AS k(run_key bigint, attempt integer)
           USING (run_key, attempt)
         WHERE (n.run_key, n.attempt) = (a.run_key, a.attempt)
-          AND a.state IN ('done', 'failed', 'removed')
-          AND n.state IN ('unready', 'ready') AND n.carried_from IS NULL
+          AND a.state IN ('done', 'failed', 'removed') AND n.carried_from IS NULL
+          AND (n.state IN ('unready', 'ready')
+               OR (n.state = 'running' AND n.reason = %(post)s))
         """,
-        {"keys": _attempt_rows(attempts)},
+        {"keys": _attempt_rows(attempts), "post": POST_RUNNING},
     )
     return int(cur.rowcount)

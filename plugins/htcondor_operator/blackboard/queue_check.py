@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from htcondor_operator.blackboard.attempt_rows import AttemptKey
 from htcondor_operator.blackboard.node_rows import TryKey
+from htcondor_operator.dagman.folding import POST_RUNNING
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -39,9 +40,10 @@ def believed_jobs(cur: Cursor, schedd: str) -> list[Believed]:
         FROM owl_node AS n JOIN owl_attempt AS a USING (run_key, attempt)
         WHERE a.schedd = %(schedd)s AND n.cluster IS NOT NULL AND n.proc IS NOT NULL
           AND n.state IN ('submitted', 'idle', 'running', 'held', 'unknown')
+          AND n.reason IS DISTINCT FROM %(post)s
           AND n.carried_from IS NULL AND NOT COALESCE(n.telemetry ? 'procs', false)
         """,
-        {"schedd": schedd},
+        {"schedd": schedd, "post": POST_RUNNING},
     )
     return [
         Believed(
@@ -82,9 +84,11 @@ def unsettled_attempts(cur: Cursor, schedd: str) -> list[AttemptKey]:
         SELECT DISTINCT a.run_key, a.attempt FROM owl_attempt AS a
         JOIN owl_node AS n USING (run_key, attempt)
         WHERE a.state IN ('done', 'failed', 'removed') AND a.schedd = %(schedd)s
-          AND n.state IN ('unready', 'ready') AND n.carried_from IS NULL
+          AND (n.state IN ('unready', 'ready')
+               OR (n.state = 'running' AND n.reason = %(post)s))
+          AND n.carried_from IS NULL
         """,
-        {"schedd": schedd},
+        {"schedd": schedd, "post": POST_RUNNING},
     )
     return [AttemptKey(*row) for row in cur.fetchall()]
 
@@ -112,7 +116,7 @@ def correct(cur: Cursor, changes: Iterable[tuple[Believed, Mapping[str, object]]
     cur.execute(
         """
         UPDATE owl_node AS n
-        SET state = c.state, reason = c.reason, source = c.source, updated_at = now(),
+        SET state = c.state, reason = c.reason, source = c.source, updated_at = clock_timestamp(),
             exit_code = COALESCE(c.exit_code, n.exit_code),
             exit_signal = COALESCE(c.exit_signal, n.exit_signal),
             hold_code = c.hold_code, hold_subcode = c.hold_subcode, hold_reason = c.hold_reason,

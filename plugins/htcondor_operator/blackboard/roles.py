@@ -12,7 +12,7 @@ from psycopg2.extensions import cursor as Cursor
 WRITABLE = ("owl_run", "owl_attempt", "owl_node", "owl_command")
 """Tables that a task reads, adds to and changes."""
 
-READABLE = ("owl_daemon", "owl_cursor", "owl_product")
+READABLE = ("owl_daemon", "owl_cursor")
 """Tables that a task reads."""
 
 

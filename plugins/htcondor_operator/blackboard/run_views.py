@@ -28,6 +28,32 @@ def find_run(cursor: Cursor, dataset: str, run_key: int | None = None) -> int | 
     return None if row is None else int(row[0])
 
 
+def find_run_named(cursor: Cursor, dataset: str, name: str | None) -> int | None:
+    """Return the key of a dataset's run by Airflow's run id or OWL's key; by default the latest."""
+    cursor.execute(
+        """
+        SELECT run_key FROM owl_run
+         WHERE dataset = %(dataset)s
+           AND (%(name)s IS NULL OR run_id = %(name)s OR run_key::text = %(name)s)
+         ORDER BY run_key DESC LIMIT 1
+        """,
+        {"dataset": dataset, "name": name},
+    )
+    row = cursor.fetchone()
+    return None if row is None else int(row[0])
+
+
+def latest_attempt(cursor: Cursor, run_key: int) -> Row:
+    """Return the row of a run's latest attempt."""
+    cursor.execute(
+        """
+        SELECT * FROM owl_attempt WHERE run_key = %(run_key)s ORDER BY attempt DESC LIMIT 1
+        """,
+        {"run_key": run_key},
+    )
+    return _rows(cursor)[0]
+
+
 def list_runs(
     cursor: Cursor, *, dataset: str | None = None, state: str | None = None, limit: int = 100
 ) -> list[Row]:

@@ -30,6 +30,9 @@ owl_run = sa.Table(
     sa.Column("launch_task_id", sa.Text, nullable=False, server_default="launch"),
     # The launch task instance that the latest attempt answers (see owl_node.ti_id).
     sa.Column("launch_ti_id", UUID(as_uuid=False)),
+    # Whether HTCondorExecutor shows the run; otherwise its tasks look for themselves (workers of
+    # other executors, dag.test()).
+    sa.Column("mirrored", sa.Boolean, nullable=False, server_default="false"),
     sa.Column("workflow", sa.Text, nullable=False),
     sa.Column("dataset", sa.Text, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
@@ -218,20 +221,6 @@ owl_daemon = sa.Table(
     _time("beat_at", nullable=False, server_default=_now),
 )
 
-owl_product = sa.Table(
-    "owl_product",
-    metadata,
-    sa.Column("path", sa.Text, primary_key=True),
-    sa.Column("dataset", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("sha256", sa.Text, nullable=False),
-    sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("run_key", sa.BigInteger),
-    sa.Column("attempt", sa.Integer),
-    sa.Column("provenance", JSONB, nullable=False, server_default="{}"),
-    _time("archived_at", nullable=False, server_default=_now),
-    sa.Index("owl_product_dataset", "dataset"),
-)
 
 # A test sees to it that no words are missing.
 for _table in metadata.tables.values():

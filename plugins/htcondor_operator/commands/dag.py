@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from htcondor_operator.dagman.describe import dag_lines, dag_mapping, dag_table, printable
+from htcondor_operator.dagman.fold_command import fold
 from htcondor_operator.dagman.graph import workflow_graph
 from htcondor_operator.dagman.parser import DagSyntaxError, read_dag
 
@@ -44,4 +45,4 @@ def show(
         console.print(printable(line), soft_wrap=True)
 
 
-# `owl dag fold` is registered here: app.command()(fold), from the module that does the work.
+app.command()(fold)

@@ -73,6 +73,43 @@ def site_condor(environment: Mapping[str, str] | None = None) -> bool:
     )
 
 
+def check_site(environment: Mapping[str, str]) -> str:
+    """Return the version of the site's HTCondor.
+
+    Raises
+    ------
+    OwlError
+        When its major version does not fit the bindings: authentication would fail later.
+    """
+    command = shutil.which("condor_version", path=environment.get("PATH"))
+    if not command:
+        raise OwlError(
+            ErrorKind.MISSING_EXECUTABLE,
+            f"CONDOR_CONFIG is {environment.get('CONDOR_CONFIG')!r} but condor_version is not on "
+            "PATH: add HTCondor's bin folder to PATH, or unset CONDOR_CONFIG for a private pool.",
+        )
+    try:
+        done = subprocess.run(
+            [command],
+            env=dict(environment),
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        words = done.stdout + done.stderr
+    except subprocess.TimeoutExpired:
+        words = "no answer within 20 s"
+    match = re.search(r"CondorVersion: ((\d+)\.\d+\.\d+)", words)
+    if not match or int(match[2]) != MAJOR:
+        raise OwlError(
+            ErrorKind.SUBMIT_REFUSED,
+            f"{command} is HTCondor {match[1] if match else words.strip()!r}; OWL's bindings need "
+            f"{MAJOR}.x. Upgrade it, or take it off PATH for a private pool.",
+        )
+    return match[1]
+
+
 def installed(prefix: Path) -> Condor | None:
     """Return the private HTCondor in `prefix` if it is complete."""
     try:

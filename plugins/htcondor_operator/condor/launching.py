@@ -19,8 +19,9 @@ from htcondor_operator.blackboard.attempts import (
     record_refused,
     record_submitted,
 )
+from htcondor_operator.condor.attempts import Happening, next_state
 from htcondor_operator.condor.bindings import Bindings, BindingsError, ScheddSilent
-from htcondor_operator.condor.preparation import DAG_FILE, check_again, prepare
+from htcondor_operator.condor.preparation import check_again, prepare
 from htcondor_operator.condor.submission import (
     Submission,
     commands,
@@ -29,7 +30,6 @@ from htcondor_operator.condor.submission import (
     prepare_folder,
     refused,
 )
-from htcondor_operator.dagman.workflows import Workflow, load_workflows
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import AttemptKind, AttemptState, ErrorKind, OwlError
 
@@ -80,12 +80,9 @@ class Launcher:
     def _prepare_each(
         self, attempts: Sequence[OpenAttempt]
     ) -> Iterable[tuple[OpenAttempt, Prepared]]:
-        workflows: dict[str, Workflow] | None = None
         for attempt in attempts:
             try:
-                if workflows is None and DAG_FILE not in attempt.params:
-                    workflows = load_workflows(self.settings.templates)
-                yield attempt, prepare(attempt, self.settings, workflows or {})
+                yield attempt, prepare(attempt, self.settings)
             except OwlError as error:
                 self.refuse(attempt.key, error)
             except Exception as error:  # one bad run must not stop the others
@@ -135,7 +132,8 @@ class Launcher:
         known |= find_submitted(self.bindings, [s.wanted for s in again], doubtful=True)
         keys = [submission.key for submission in new]
         with self.connection, self.connection.cursor() as cursor:
-            mine = move(cursor, keys, AttemptState.WANTED, AttemptState.SUBMITTING)
+            wanted = AttemptState.WANTED
+            mine = move(cursor, keys, wanted, next_state(wanted, Happening.READY))
         mine |= {attempt.key for attempt in doubtful}
         self._record(list(known.items()))
         todo = [s for s in (*new, *again) if s.key in mine and s.key not in known]
@@ -158,18 +156,29 @@ class Launcher:
         try:
             prepare_folder(submission)
             _refuse_foreign_lock(submission)
-            cluster = self.bindings.submit_dag(
+            cluster: int | None = self.bindings.submit_dag(
                 submission.dag_file, options(submission), commands(submission)
             )
         except BindingsError as error:
-            self.refuse(submission.key, refused(submission, str(error)))
-            return None
+            cluster = self._found_after(submission, error)
+            if cluster is None:
+                return None
         except OwlError as error:
             self.refuse(submission.key, error)
             return None
         log.info("run %s attempt %s is cluster %s", *submission.key, cluster)
         self.submitted += 1
         return cluster
+
+    def _found_after(self, submission: Submission, error: BindingsError) -> int | None:
+        """Return the cluster when the job is in the queue in spite of an error; refuse if not.
+
+        A schedd that goes down between its commit and its answer looks like a refusal.
+        """
+        found = find_submitted(self.bindings, [submission.wanted], doubtful=True)
+        if submission.key not in found:
+            self.refuse(submission.key, refused(submission, str(error)))
+        return found.get(submission.key)
 
     def _record(self, clusters: Sequence[tuple[Key, int]]) -> None:
         with self.connection, self.connection.cursor() as cursor:

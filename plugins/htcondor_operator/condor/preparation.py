@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from htcondor_operator.blackboard.attempts import OpenAttempt, Prepared
 from htcondor_operator.condor.executables import check_executables
 from htcondor_operator.condor.run_folder import create_run_folder, dag_file_for, run_dir_for
 from htcondor_operator.dagman.graph import workflow_graph
+from htcondor_operator.dagman.model import Dag
 from htcondor_operator.dagman.parser import read_dag
 from htcondor_operator.dagman.render import render
-from htcondor_operator.dagman.workflows import Workflow
+from htcondor_operator.dagman.workflows import Workflow, load_workflow, workflow_folders
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import (
     ErrorKind,
@@ -27,9 +27,7 @@ DAG_FILE = "dag_file"
 """The parameter that names a DAG file which is used as it is."""
 
 
-def prepare(
-    attempt: OpenAttempt, settings: Settings, workflows: Mapping[str, Workflow]
-) -> Prepared:
+def prepare(attempt: OpenAttempt, settings: Settings) -> Prepared:
     """Make the run's folder and return what the blackboard has to know of it.
 
     Raises
@@ -41,7 +39,7 @@ def prepare(
     priority(attempt.priority)
     if DAG_FILE in attempt.params:
         return _given(attempt)
-    return _rendered(attempt, settings, workflows)
+    return _rendered(attempt, settings)
 
 
 def check_again(attempt: OpenAttempt, dag_file: Path) -> None:
@@ -73,20 +71,12 @@ def _given(attempt: OpenAttempt) -> Prepared:
         node_name(name)
     check_executables(dag, path.parent, shared=False)
     return Prepared(
-        attempt.key, str(path.parent), str(path), workflow_graph(dag), None, tuple(dag.nodes)
+        attempt.key, str(path.parent), str(path), workflow_graph(dag), None, _retries(dag)
     )
 
 
-def _rendered(
-    attempt: OpenAttempt, settings: Settings, workflows: Mapping[str, Workflow]
-) -> Prepared:
-    workflow = workflows.get(workflow_name(attempt.workflow))
-    if workflow is None:
-        raise OwlError(
-            ErrorKind.BAD_CONF,
-            f"There is no workflow {attempt.workflow!r} in {settings.templates}; "
-            f"known: {', '.join(sorted(workflows)) or 'none'}.",
-        )
+def _rendered(attempt: OpenAttempt, settings: Settings) -> Prepared:
+    workflow = _workflow(attempt.workflow, settings.templates)
     run_dir = run_dir_for(settings.runs, workflow.name, attempt.dataset, attempt.run_key)
     rendered = render(workflow, _context(attempt, settings, run_dir))
     check_executables(rendered.dag, run_dir, shared=True)
@@ -98,8 +88,24 @@ def _rendered(
         str(dag_file),
         rendered.graph,
         rendered.template_hash,
-        tuple(rendered.dag.nodes),
+        _retries(rendered.dag),
     )
+
+
+def _retries(dag: Dag) -> dict[str, int]:
+    return {name: node.retries for name, node in dag.nodes.items()}
+
+
+def _workflow(name: str, templates: Path) -> Workflow:
+    """Load one workflow: what is wrong with another one is no reason to refuse this run."""
+    known = {folder.name: folder for folder in workflow_folders(templates)}
+    if workflow_name(name) not in known:
+        raise OwlError(
+            ErrorKind.BAD_CONF,
+            f"There is no workflow {name!r} in {templates}; "
+            f"known: {', '.join(sorted(known)) or 'none'}.",
+        )
+    return load_workflow(known[name])
 
 
 def _context(attempt: OpenAttempt, settings: Settings, run_dir: Path) -> dict[str, object]:

@@ -10,14 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from htcondor_operator.blackboard.attempts import Key, OpenAttempt, move, record_prepared
+import psycopg2
+
+from htcondor_operator.blackboard.attempts import (
+    Key,
+    OpenAttempt,
+    lock_attempt,
+    move,
+    record_prepared,
+)
 from htcondor_operator.blackboard.spared import (
     carried_nodes,
     record_rescue,
     settle_spared,
     spared_states,
 )
-from htcondor_operator.condor.bindings import BindingsError
+from htcondor_operator.condor.attempts import Happening, next_state
+from htcondor_operator.condor.bindings import BindingsError, ScheddSilent
 from htcondor_operator.condor.clearing import (
     STUCK_SECONDS,
     Act,
@@ -30,7 +39,6 @@ from htcondor_operator.condor.launching import Launcher
 from htcondor_operator.condor.preparation import DAG_FILE, prepare
 from htcondor_operator.condor.rescue_file import write_rescue
 from htcondor_operator.condor.submission import quoted
-from htcondor_operator.dagman.workflows import load_workflows
 from htcondor_operator.vocabulary import AttemptKind, AttemptState, ErrorKind, OwlError
 
 log = logging.getLogger(__name__)
@@ -79,16 +87,34 @@ class Rescuer:
         ScheddSilent
             Nothing is lost: the next look begins again.
         """
+        attempts = [attempt for attempt in attempts if self._has_a_file(attempt)]
         if not attempts:
             return []
         ads = self.launcher.bindings.query(_constraint(attempts), _PROJECTION)
         waiting: list[Key] = []
         for attempt in attempts:
-            if not self._one(attempt, [ad for ad in ads if _belongs(ad, attempt)]):
-                waiting.append(attempt.key)
-            else:
+            if self._guarded(attempt, [ad for ad in ads if _belongs(ad, attempt)]):
                 self._clocks.pop(attempt.key, None)
+            else:
+                waiting.append(attempt.key)
         return waiting
+
+    def _has_a_file(self, attempt: OpenAttempt) -> bool:
+        if attempt.dag_file is None:
+            words = f"run {attempt.run_key} was submitted before, but has no DAG file."
+            self.launcher.refuse(attempt.key, OwlError(ErrorKind.INTERNAL, words))
+        return attempt.dag_file is not None
+
+    def _guarded(self, attempt: OpenAttempt, ads: Sequence[dict[str, Any]]) -> bool:
+        """Look at one attempt; whatever is wrong with it does not stop the others."""
+        try:
+            return self._one(attempt, ads)
+        except (ScheddSilent, psycopg2.Error):
+            raise
+        except Exception as error:
+            log.exception("run %s attempt %s", *attempt.key)
+            self.launcher.refuse(attempt.key, OwlError(ErrorKind.INTERNAL, repr(error)))
+            return True
 
     def _one(self, attempt: OpenAttempt, ads: Sequence[dict[str, Any]]) -> bool:
         clock = self._clocks.setdefault(attempt.key, _Clock())
@@ -111,7 +137,12 @@ class Rescuer:
         connection = self.launcher.connection
         with connection, connection.cursor() as cursor:
             if attempt.state is AttemptState.WANTED:
-                move(cursor, [attempt.key], AttemptState.WANTED, AttemptState.CLEARING)
+                move(
+                    cursor,
+                    [attempt.key],
+                    attempt.state,
+                    next_state(attempt.state, Happening.PREDECESSOR),
+                )
             if attempt.predecessor is None:
                 return {}
             states = spared_states(cursor, *attempt.key, attempt.predecessor)
@@ -201,7 +232,7 @@ class Rescuer:
     def _render(self, attempt: OpenAttempt) -> None:
         """Render anew: a fresh start takes the template as it is today."""
         launcher = self.launcher
-        prepared = prepare(attempt, launcher.settings, load_workflows(launcher.settings.templates))
+        prepared = prepare(attempt, launcher.settings)
         with launcher.connection, launcher.connection.cursor() as cursor:
             record_prepared(cursor, [prepared])
 
@@ -213,6 +244,8 @@ class Rescuer:
         connection = self.launcher.connection
         limit = int(self.launcher.bindings.param("DAGMAN_MAX_RESCUE_NUM") or _DEFAULT_RESCUE_LIMIT)
         with connection, connection.cursor() as cursor:
+            if lock_attempt(cursor, attempt.key) != (attempt.kind, AttemptState.CLEARING):
+                return  # widened or taken back since it was claimed: the next look sees that
             if attempt.predecessor is not None:
                 settle_spared(cursor, *attempt.key, attempt.predecessor)
             done = carried_nodes(cursor, *attempt.key)
@@ -223,7 +256,8 @@ class Rescuer:
                 note = f"OWL run {attempt.run_key} attempt {attempt.attempt}"
                 path = str(write_rescue(dag_file, done, note, limit))
             record_rescue(cursor, *attempt.key, done, path)
-            move(cursor, [attempt.key], AttemptState.CLEARING, AttemptState.SUBMITTING)
+            clearing = AttemptState.CLEARING
+            move(cursor, [attempt.key], clearing, next_state(clearing, Happening.CLEARED))
 
 
 # ----------------------------------------------------------------- what is whose

@@ -9,12 +9,12 @@ several procs; :func:`node_state` sums them up.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from types import MappingProxyType
 
 from htcondor_operator.dagman.events import EventType, JobEvent, parse_usage
+from htcondor_operator.dagman.node_try import NodeTry, ProcState
 from htcondor_operator.vocabulary import NodeState, Source
 
 Outcome = NodeState | Callable[[JobEvent], NodeState]
@@ -94,6 +94,9 @@ STATE_RANK = {
     NodeState.REMOVED: 9,
 }
 
+PRE_RUNNING, POST_RUNNING = "PRE script running", "POST script running"
+"""Reasons of a node that runs, but whose job does not: a script of DAGMan's does."""
+
 TRANSFERS = {
     1: "waiting to transfer input",
     2: "transferring input",
@@ -102,60 +105,6 @@ TRANSFERS = {
     5: "transferring output",
     6: None,
 }
-
-
-@dataclass(slots=True)
-class ProcState:
-    """The state of one proc of a node's cluster, and the event that it comes from."""
-
-    state: NodeState
-    at: datetime
-    rank: int = 0
-
-    @property
-    def order(self) -> tuple[datetime, int]:
-        """Place in time, for comparison with an event."""
-        return self.at, self.rank
-
-
-@dataclass(slots=True)
-class NodeTry:
-    """Everything known about one try of a node; the fields are those of ``owl_node``."""
-
-    node: str
-    retry: int = 0
-    state: NodeState = NodeState.UNREADY
-    reason: str | None = None
-    cluster: int | None = None
-    proc: int | None = None
-    priority: int | None = None
-    owner: str | None = None
-    host: str | None = None
-    slot: str | None = None
-    exit_code: int | None = None
-    exit_signal: int | None = None
-    hold_code: int | None = None
-    hold_subcode: int | None = None
-    hold_reason: str | None = None
-    starts: int = 0
-    idle_s: float | None = None
-    cpu_user_s: float | None = None
-    cpu_system_s: float | None = None
-    memory_request_mb: float | None = None
-    memory_peak_mb: float | None = None
-    disk_mb: float | None = None
-    telemetry: dict[str, object] | None = None
-    out_path: str | None = None
-    err_path: str | None = None
-    log_path: str | None = None
-    submitted_at: datetime | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    source: Source = Source.PLAN
-    event_at: datetime | None = None
-    procs: dict[int, ProcState] = field(default_factory=dict)
-    verdict: NodeState | None = None
-    """DAGMan's own word about the node (POST script, node status): jobs cannot overrule it."""
 
 
 def fold(known: NodeTry, event: JobEvent) -> None:
@@ -176,6 +125,24 @@ def fold(known: NodeTry, event: JobEvent) -> None:
         _fold_state(known, event)
     if known.verdict is None:
         known.source = Source.EVENT_LOG
+
+
+# Removed together with DAGMan, not by somebody who meant this one job.
+_WITH_DAGMAN = re.compile(
+    r"DAG (?:Removed|Abort)|removed scheduler job|DAGManJobId|Was STATUS_", re.IGNORECASE
+)
+
+
+def removed_with_dagman(known: NodeTry) -> bool:
+    """Whether a node's job was removed only because its DAGMan was going."""
+    return known.state is NodeState.REMOVED and bool(_WITH_DAGMAN.search(known.reason or ""))
+
+
+def await_post_script(known: NodeTry) -> None:
+    """Keep a node with a POST script open when its job has ended: the script decides."""
+    ended = known.state in {NodeState.DONE, NodeState.FAILED, NodeState.REMOVED}
+    if ended and known.verdict is None and not removed_with_dagman(known):
+        known.state, known.reason = NodeState.RUNNING, POST_RUNNING
 
 
 def _start_over(known: NodeTry) -> None:
@@ -311,14 +278,15 @@ def _fold_facts(known: NodeTry, event: JobEvent) -> None:
         known.submitted_at is None or event.time < known.submitted_at
     ):
         known.submitted_at = event.time
-    known.owner = event.text("Owner") or known.owner
-    known.memory_request_mb = event.number("RequestMemory") or known.memory_request_mb
-    if (priority := event.whole("JobPrio")) is not None:
-        known.priority = priority
+    if known.event_at is None or event.time >= known.event_at:
+        known.owner = event.text("Owner") or known.owner
+        known.memory_request_mb = event.number("RequestMemory") or known.memory_request_mb
+        if (priority := event.whole("JobPrio")) is not None:
+            known.priority = priority
+        _fold_place(known, event)
+        _fold_paths(known, event)
     known.starts = max(known.starts, event.whole("NumShadowStarts") or 0)
-    _fold_place(known, event)
     _fold_usage(known, event)
-    _fold_paths(known, event)
     if event.type == EventType.GENERIC:
         _fold_telemetry(known, event)
 

@@ -42,7 +42,7 @@ def runs_with_clears(cur: Cursor, executor: str, *, all_marks: bool) -> list[int
         """
         SELECT DISTINCT r.run_key
         FROM task_instance ti
-        JOIN owl_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+        JOIN owl_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id AND r.mirrored
         LEFT JOIN owl_node n ON n.run_key = r.run_key AND n.attempt = r.latest_attempt
                             AND n.task_id = ti.task_id AND n.try = 0
         WHERE ti.executor = %(executor)s AND ti.state IN ('scheduled', 'queued', 'restarting')
@@ -59,7 +59,7 @@ def runs_with_clears(cur: Cursor, executor: str, *, all_marks: bool) -> list[int
             FROM owl_run r
             JOIN owl_node n ON n.run_key = r.run_key AND n.attempt = r.latest_attempt
             JOIN task_instance ti ON ti.id = n.ti_id
-            WHERE r.state = 'failed' AND r.ended_at > now() - interval '7 days'
+            WHERE r.state = 'failed' AND r.mirrored AND r.ended_at > now() - interval '7 days'
               AND n.state IN ('failed', 'removed', 'futile') AND ti.state = 'success'
             """
         )
@@ -215,6 +215,24 @@ def _accept_marks(cur: Cursor, run: runs.Run, marked: Collection[str]) -> None:
         """,
         {"run": run.run_key, "attempt": run.attempt},
     )
+
+
+def free_spared(session: Any, cur: Cursor, since: Any) -> int:
+    """Give a new try to the nodes that were spared, failed all the same and run again."""
+    found = task_mirror.shown_for_predecessor(cur, since)
+    if not found:
+        return 0
+    renamed = task_mirror.reset_task_instances(session, [ti for *_, ti in found])
+    for run_key, attempt, node, ti_id in found:
+        cur.execute(
+            """
+            UPDATE owl_node SET ti_id = %(ti)s::uuid, updated_at = now()
+            WHERE run_key = %(run)s AND attempt = %(attempt)s AND node = %(node)s
+            """,
+            {"ti": renamed[ti_id], "run": run_key, "attempt": attempt, "node": node},
+        )
+    task_mirror.reopen_dag_runs(cur, {run_key for run_key, *_ in found})
+    return len(found)
 
 
 def _bind_launch(cur: Cursor, run: runs.Run, tasks: Mapping[str, TaskView]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
 
-from htcondor_operator.executors import clears, launches, task_mirror
+from htcondor_operator.executors import clears, launches, marks, task_mirror
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecuteTask
@@ -29,7 +29,9 @@ OVERLAP = timedelta(seconds=20)
 """Rows are stamped when their transaction begins, so late commits are looked for again."""
 
 FULL_PASS_S = 60.0
+CLEARED_PASS_S = 2.0
 ABANDONED_AFTER_S = 10.0
+MARKS_EVERY_S = 3.0
 OPERATORS = frozenset({launches.LAUNCH_OPERATOR, "HTCondorNodeOperator"})
 
 
@@ -43,6 +45,8 @@ class HTCondorExecutor(BaseExecutor):
         super().__init__(*args, **kwargs)
         self._seen: datetime | None = None
         self._full_at = 0.0
+        self._marks_at = 0.0
+        self._cleared_at = 0.0
 
     @property
     def alias(self) -> str:
@@ -99,7 +103,9 @@ class HTCondorExecutor(BaseExecutor):
         steps: tuple[Callable[[Session, Cursor], None], ...] = (
             self._launch,
             lambda session, cur: self._answer_clears(session, cur, full=full),
-            lambda _session, cur: self._mirror(cur, since),
+            lambda session, cur: self._mirror(session, cur, since),
+            lambda _session, cur: self._end_marked(cur),
+            lambda _session, cur: self._wake(cur),
         )
         complete = True
         for step in steps:
@@ -134,12 +140,27 @@ class HTCondorExecutor(BaseExecutor):
             action = clears.answer(session, cur, run_key)
             self.log.info("run %s was cleared: %s", run_key, action)
 
-    def _mirror(self, cur: Cursor, since: datetime) -> None:
+    def _end_marked(self, cur: Cursor) -> None:
+        if time.monotonic() - self._marks_at > MARKS_EVERY_S:
+            self._marks_at = time.monotonic()
+            marks.end_marked_jobs(cur)
+
+    def _wake(self, cur: Cursor) -> None:
+        now = time.monotonic()
+        cleared = now - self._cleared_at > CLEARED_PASS_S
+        if found := task_mirror.runs_to_look_at(cur, cleared=cleared):
+            task_mirror.wake_runs(cur, sorted(found))
+        if cleared:
+            self._cleared_at = now
+
+    def _mirror(self, session: Session, cur: Cursor, since: datetime) -> None:
         mine = self.alias
         job_id = int(self.job_id) if self.job_id is not None else None
         task_mirror.bind_new_rows(cur, mine)
+        clears.free_spared(session, cur, since)
         task_mirror.skip_absent(cur)
         task_mirror.finish_launches(cur)
+        task_mirror.mirror_queued(cur, mine, since)
         task_mirror.mirror_running(cur, mine, since)
         task_mirror.mirror_requeued(cur, mine, since)
         task_mirror.mirror_success(cur, mine, since)

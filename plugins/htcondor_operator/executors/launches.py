@@ -68,6 +68,7 @@ def new_launches(session: Any, executor: str) -> list[QueuedLaunch]:
     """Return the queued launches of DAG runs that the blackboard does not know yet."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy import and_, exists, select
 
     from htcondor_operator.blackboard.tables import owl_run
@@ -92,6 +93,8 @@ def new_launches(session: Any, executor: str) -> list[QueuedLaunch]:
             TaskInstance.state == "queued",
             TaskInstance.executor == executor,
             TaskInstance.operator == LAUNCH_OPERATOR,
+            # dag.test() runs its tasks itself.
+            DagRun.triggered_by.is_distinct_from(DagRunTriggeredByType.TEST),
             ~known,
         )
     ).all()
@@ -127,7 +130,7 @@ def request_launch(cur: Cursor, launch: QueuedLaunch) -> None:
         )
         runs.request_attempt(cur, run_key, kind=AttemptKind.FIRST)
     cur.execute(
-        "UPDATE owl_run SET launch_ti_id = %(ti)s::uuid WHERE run_key = %(run)s",
+        "UPDATE owl_run SET launch_ti_id = %(ti)s::uuid, mirrored = true WHERE run_key = %(run)s",
         {"ti": launch.ti_id, "run": run_key},
     )
 
@@ -137,7 +140,7 @@ def start_bound_launches(cur: Cursor, executor: str) -> int:
     cur.execute(
         """
         SELECT ti.id::text FROM task_instance ti JOIN owl_run r ON r.launch_ti_id = ti.id
-        WHERE ti.state = 'queued' AND ti.executor = %(executor)s
+        WHERE ti.state = 'queued' AND r.mirrored AND ti.executor = %(executor)s
         """,
         {"executor": executor},
     )

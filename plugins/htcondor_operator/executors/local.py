@@ -9,7 +9,7 @@ from airflow.executors.local_executor import LocalExecutor
 WORKERS = 3
 
 
-class FewWorkersExecutor(LocalExecutor):  # type: ignore[misc]
+class FewWorkersExecutor(LocalExecutor):
     """LocalExecutor with few worker processes, whatever ``[core] parallelism`` says.
 
     ``parallelism`` bounds the task instances of all executors together and must be large here,

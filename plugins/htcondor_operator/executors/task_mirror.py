@@ -32,7 +32,8 @@ _SHOWN_WRONG = """ti.executor = %(executor)s AND (ti.state IS NULL OR ti.state I
           ('scheduled', 'queued', 'running', 'upstream_failed', 'skipped'))"""
 
 # A task instance that was never scheduled has the try number of its last try (or 0).
-_NEXT_TRY = "CASE WHEN ti.state IS NULL THEN ti.try_number + 1 ELSE ti.try_number END"
+_NEXT_TRY = """CASE WHEN ti.state IS NULL OR ti.state IN ('upstream_failed', 'skipped')
+                    THEN ti.try_number + 1 ELSE ti.try_number END"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def mirror_running(cur: Cursor, executor: str, since: Any) -> int:
             unixname = n.owner, queued_dttm = n.submitted_at,
             external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
             queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND (n.state = 'running' OR (n.state = 'held' AND n.started_at IS NOT NULL))
           AND {_SHOWN_WRONG}
@@ -70,12 +71,33 @@ def mirror_running(cur: Cursor, executor: str, since: Any) -> int:
     return int(cur.rowcount)
 
 
+def mirror_queued(cur: Cursor, executor: str, since: Any) -> int:
+    """Show as queued what waits in HTCondor's queue.
+
+    The scheduler would come to it later, and with far more work per task instance.
+    """
+    cur.execute(
+        f"""
+        UPDATE task_instance ti
+        SET state = 'queued', try_number = {_NEXT_TRY}, queued_dttm = n.submitted_at,
+            external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
+            queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
+        WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
+          AND (n.state IN ('submitted', 'idle') OR (n.state = 'held' AND n.started_at IS NULL))
+          AND ti.state IS NULL AND ti.executor = %(executor)s
+        """,  # noqa: S608 - the fragment is a constant of this module
+        {"executor": executor, "since": since},
+    )
+    return int(cur.rowcount)
+
+
 def mirror_requeued(cur: Cursor, executor: str, since: Any) -> int:
     """Show as queued again what was evicted or retried by DAGMan."""
     cur.execute(
         """
         UPDATE task_instance ti SET state = 'queued', updated_at = now()
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state IN ('unready', 'ready', 'submitted', 'idle') AND ti.state = 'running'
           AND ti.executor = %(executor)s
@@ -96,7 +118,7 @@ def mirror_success(cur: Cursor, executor: str, since: Any) -> int:
             hostname = coalesce(n.host, ''), unixname = n.owner, queued_dttm = n.submitted_at,
             external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
             queued_by_job_id = NULL, last_heartbeat_at = NULL, updated_at = now()
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state = 'done' AND {_SHOWN_WRONG}
         """,  # noqa: S608 - the fragments are constants of this module
@@ -134,7 +156,7 @@ def claim_failed(cur: Cursor, executor: str, since: Any, job_id: int | None) -> 
             hostname = coalesce(n.host, ''), unixname = n.owner, queued_dttm = n.submitted_at,
             external_executor_id = n.cluster || '.' || coalesce(n.proc, 0),
             queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state IN ('failed', 'removed') AND {_OPEN}
           AND (n.try >= n.retries OR EXISTS (
@@ -164,6 +186,7 @@ def claim_abandoned(
             queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
         FROM owl_node n
         JOIN owl_run r ON r.run_key = n.run_key AND r.latest_attempt = n.attempt
+                      AND r.mirrored
         JOIN owl_attempt a ON a.run_key = n.run_key AND a.attempt = n.attempt
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL
           AND ti.executor = %(executor)s AND ti.state IN ('scheduled', 'queued', 'running')
@@ -188,7 +211,7 @@ def true_times_of_failures(cur: Cursor, executor: str, since: Any) -> int:
             end_date = n.ended_at, hostname = coalesce(n.host, ''),
             duration = extract(epoch FROM n.ended_at
                                - coalesce(n.started_at, n.submitted_at, n.ended_at))
-        FROM owl_node n
+        FROM owl_node n JOIN owl_run r ON r.run_key = n.run_key AND r.mirrored
         WHERE n.ti_id = ti.id AND n.carried_from IS NULL AND n.updated_at >= %(since)s
           AND n.state IN ('failed', 'removed') AND ti.state = 'failed'
           AND ti.executor = %(executor)s AND n.ended_at IS NOT NULL
@@ -243,7 +266,7 @@ def finish_launches(cur: Cursor) -> int:
             external_executor_id = a.cluster::text, updated_at = now()
         FROM owl_run r JOIN owl_attempt a
           ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
-        WHERE r.launch_ti_id = ti.id AND ti.state = 'running'
+        WHERE r.launch_ti_id = ti.id AND r.mirrored AND ti.state = 'running'
           AND a.state IN ('live', 'done', 'failed', 'removed')
         """
     )
@@ -258,7 +281,7 @@ def claim_refused_launches(cur: Cursor, job_id: int | None) -> list[Failure]:
         SET queued_by_job_id = %(job)s, last_heartbeat_at = NULL, updated_at = now()
         FROM owl_run r JOIN owl_attempt a
           ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
-        WHERE r.launch_ti_id = ti.id AND ti.state = 'running' AND a.state = 'refused'
+        WHERE r.launch_ti_id = ti.id AND r.mirrored AND ti.state = 'running' AND a.state = 'refused'
         {_RETURNING_KEY}, coalesce(a.error_kind || ': ' || a.error_message, 'refused')
         """,  # noqa: S608 - the fragments are constants of this module
         {"job": job_id},
@@ -272,13 +295,62 @@ def bind_new_rows(cur: Cursor, executor: str) -> int:
         """
         UPDATE owl_node n SET ti_id = ti.id, updated_at = now()
         FROM owl_run r, task_instance ti
-        WHERE r.run_key = n.run_key AND r.latest_attempt = n.attempt
+        WHERE r.run_key = n.run_key AND r.latest_attempt = n.attempt AND r.mirrored
           AND n.ti_id IS NULL AND NOT n.spared
           AND r.state IN ('launching', 'rescued', 'running', 'held')
           AND ti.dag_id = r.dag_id AND ti.run_id = r.run_id
           AND ti.task_id = n.task_id AND ti.map_index = -1 AND ti.executor = %(executor)s
         """,
         {"executor": executor},
+    )
+    return int(cur.rowcount)
+
+
+def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, str]]:
+    """Return the nodes that run again although nobody cleared them: spared ones that failed.
+
+    Their task instance has ended with the predecessor's job and has to show another one. So have
+    those that the scheduler gave up because of it: they look like an end of the DagRun.
+
+    Returns
+    -------
+    list
+        (run, attempt, node, task instance).
+    """
+    cur.execute(
+        """
+        WITH failed AS (
+          SELECT DISTINCT n.run_key, n.attempt
+          FROM owl_node n
+          JOIN owl_run r ON r.run_key = n.run_key AND r.latest_attempt = n.attempt
+          JOIN task_instance ti ON ti.id = n.ti_id
+          WHERE n.updated_at >= %(since)s AND n.attempt > 1 AND n.try = 0
+            AND n.carried_from IS NULL AND ti.state IN ('failed', 'success')
+            AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
+                          AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done')))
+        SELECT n.run_key, n.attempt, n.node, ti.id::text
+        FROM failed JOIN owl_node n USING (run_key, attempt)
+        JOIN task_instance ti ON ti.id = n.ti_id
+        WHERE n.try = 0 AND n.carried_from IS NULL
+          AND (ti.state = 'upstream_failed' OR (ti.state IN ('failed', 'success')
+            AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
+                          AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done'))))
+        """,
+        {"since": since},
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in cur.fetchall()]
+
+
+def reopen_dag_runs(cur: Cursor, run_keys: Collection[int]) -> int:
+    """Let the scheduler look again at DagRuns that it took for ended."""
+    cur.execute(
+        """
+        UPDATE dag_run d SET state = 'running', end_date = NULL, updated_at = now()
+        FROM owl_run r
+        WHERE r.run_key = ANY(%(runs)s) AND d.dag_id = r.dag_id AND d.run_id = r.run_id
+          AND d.state IN ('failed', 'success')
+        """,
+        {"runs": list(run_keys)},
     )
     return int(cur.rowcount)
 
@@ -293,7 +365,7 @@ def skip_absent(cur: Cursor) -> int:
         FROM owl_run r
         JOIN owl_attempt a ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
         JOIN task_instance launch ON launch.id = r.launch_ti_id AND launch.state = 'running'
-        WHERE ti.dag_id = r.dag_id AND ti.run_id = r.run_id
+        WHERE ti.dag_id = r.dag_id AND ti.run_id = r.run_id AND r.mirrored
           AND a.state IN ('live', 'done', 'failed', 'removed')
           AND ti.task_id <> r.launch_task_id
           AND ti.operator = 'HTCondorNodeOperator'
@@ -303,6 +375,54 @@ def skip_absent(cur: Cursor) -> int:
         """
     )
     return int(cur.rowcount)
+
+
+def wake_runs(cur: Cursor, run_keys: Collection[int]) -> int:
+    """Let the scheduler look next at the running DAG runs of `run_keys`, before all others.
+
+    It looks at few of them in a loop, those first that it has never looked at. Each look costs
+    it more than all else about a node, so it is told where one matters.
+    """
+    cur.execute(
+        """
+        UPDATE dag_run dr SET last_scheduling_decision = NULL
+        FROM owl_run r
+        WHERE r.run_key = ANY(%(runs)s) AND r.dag_id = dr.dag_id AND r.run_id = dr.run_id
+          AND dr.state = 'running' AND dr.last_scheduling_decision IS NOT NULL
+        """,
+        {"runs": list(run_keys)},
+    )
+    return int(cur.rowcount)
+
+
+def runs_to_look_at(cur: Cursor, *, cleared: bool) -> set[int]:
+    """Return the runs about which the scheduler has something to decide.
+
+    DAGMan has ended but the DAG run has not; for a while only, because the DAG run may have other
+    tasks. With `cleared` (a look at all running runs) also those of which a task instance was
+    cleared while others go on.
+    """
+    cur.execute(
+        """
+        SELECT r.run_key FROM dag_run dr JOIN owl_run r USING (dag_id, run_id)
+        WHERE dr.state = 'running' AND r.state IN ('done', 'failed', 'removed')
+          AND dr.last_scheduling_decision < r.updated_at + interval '20 seconds'
+        """
+    )
+    found = {int(row[0]) for row in cur.fetchall()}
+    if cleared:
+        cur.execute(
+            """
+            SELECT DISTINCT r.run_key
+            FROM dag_run dr JOIN owl_run r USING (dag_id, run_id)
+            JOIN owl_node n ON n.run_key = r.run_key AND n.attempt = r.latest_attempt
+            LEFT JOIN task_instance ti ON ti.id = n.ti_id
+            WHERE dr.state = 'running' AND n.ti_id IS NOT NULL AND ti.id IS NULL
+              AND dr.last_scheduling_decision IS NOT NULL
+            """
+        )
+        found |= {int(row[0]) for row in cur.fetchall()}
+    return found
 
 
 def reset_task_instances(session: Any, ti_ids: Collection[str]) -> dict[str, str]:

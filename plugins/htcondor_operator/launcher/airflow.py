@@ -55,7 +55,9 @@ def airflow_settings(
         "api_auth": {"jwt_secret": secrets.jwt},
         "scheduler": {
             "max_tis_per_query": 512,
-            "max_dagruns_per_loop_to_schedule": 20,
+            # A look at a running DAG run costs the scheduler more than all else about a node, and
+            # nodes do not wait for it. The executor says where one is needed (task_mirror).
+            "max_dagruns_per_loop_to_schedule": 10,
             "enable_health_check": False,
         },
         "dag_processor": {"refresh_interval": 15, "min_file_process_interval": 15},

@@ -21,7 +21,8 @@ def run(home: Home, suite: str, options: list[str]) -> int:
     steps = {
         "ruff check": [str(binaries / "ruff"), "check", "."],
         "ruff format": [str(binaries / "ruff"), "format", "--check", "."],
-        "mypy --strict": [str(binaries / "mypy"), "--strict"],
+        # Strict by its configuration: the option would undo the exceptions there.
+        "mypy": [str(binaries / "mypy")],
     }
     codes = {name: _step(name, command, env) for name, command in steps.items()}
     sys.stdout.write("".join(f"{n}: {'ok' if not c else 'FAILED'}\n" for n, c in codes.items()))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -46,6 +46,9 @@ COLOURS = {
     "unknown": "yellow",
     "idle": "blue",
 }
+
+SIMULATED = {"jsim01aaq": "ACS/HRC", "jsim02aaq": "ACS/WFC"}
+"""Datasets of a demo without real frames, and their detectors."""
 
 GLYPHS = {
     "done": "✔",
@@ -121,10 +124,23 @@ def stage(stack: Stack, say: Say) -> list[str]:
         sources = [shared / "hst" / "reftabs", shared / "oracle" / "hrc_47tuc" / "ref"]
         references = [str(folder) for folder in sources if folder.is_dir()]
         frames = str(shared / "hst" / "acs_hrc_raw")
-        command = ["stage", "--raw", frames, "--reference-source", *references, *targets]
-    else:
-        say("no ../shared/data: simulated frames")
-        command = ["simulate", *targets]
+        return _calibration(
+            stack, ["stage", "--raw", frames, "--reference-source", *references, *targets]
+        )
+    say("no ../shared/data: simulated frames")
+    found = []
+    for dataset, detector in SIMULATED.items():
+        raw = Path(folders["incoming"]) / f"{dataset}_raw.fits"
+        # A frame that was simulated before stays as it is: its products were made of it.
+        if raw.exists():
+            found.append(dataset)
+        else:
+            options = ["--dataset", dataset, "--detector", detector]
+            found += _calibration(stack, ["simulate", *options, *targets])
+    return found
+
+
+def _calibration(stack: Stack, command: list[str]) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "calibration", *command],
         cwd=CHECKOUT,
@@ -202,20 +218,20 @@ def watch(stack: Stack, runs: Sequence[tuple[str, str]], timeout: float) -> list
             time.sleep(0.5)
 
 
-def table(found: Iterable[Progress]) -> Table:
+def table(found: Iterable[Progress]) -> Group:
     """Return datasets x nodes, narrow enough for 80 columns."""
     rows = list(found)
     columns: dict[str, None] = {}
     for run in rows:
         columns.update(dict.fromkeys(name for name, _ in run.nodes))
-    result = Table(caption=LEGEND, padding=(0, 0))
+    result = Table(padding=(0, 0))
     for name in ("dataset", "run", *columns):
         result.add_column(name, no_wrap=True, justify="center" if name in columns else "left")
     for run in rows:
         states = dict(run.nodes)
         cells = [_coloured(states.get(name, ""), short=True) for name in columns]
         result.add_row(run.dataset, _coloured(run.state), *cells)
-    return result
+    return Group(result, LEGEND)
 
 
 def _coloured(state: str, *, short: bool = False) -> str:
@@ -250,12 +266,19 @@ def _report(stack: Stack, found: list[Progress], say: Say, seconds: float) -> in
     for run in bad:
         failed = ", ".join(name for name, state in run.nodes if state == "failed")
         say(f"{run.dataset}: {run.state} {failed} {run.error}")
-    archive = Path(stack.environment["OWL_ARCHIVE"])
+        say(f"  correct the cause, then clear {failed or 'launch'} in the UI: {stack.address}")
     for run in found:
-        for path in sorted(p for p in archive.rglob(f"{run.dataset}*") if p.is_file()):
-            kind = "preview" if path.suffix in {".jpg", ".jpeg", ".png"} else "product"
+        shelf = Path(stack.environment["OWL_ARCHIVE"]) / run.dataset
+        for kind, path in archived(shelf):
             say(f"{kind}: {path}")
     admin = load_secrets(stack.home).passwords["admin"]
     say(f"{len(found) - len(bad)} of {len(found)} datasets archived in {seconds:.0f} s")
     say(f"UI: {stack.address}  login: admin  password: {admin}")
     return 1 if bad else 0
+
+
+def archived(shelf: Path) -> list[tuple[str, Path]]:
+    """Return products and previews of a dataset in the archive."""
+    kinds = {".fits": "product", ".png": "preview", ".jpg": "preview", ".jpeg": "preview"}
+    paths = [p for p in sorted(shelf.glob("*")) if p.suffix in kinds and "_raw" not in p.stem]
+    return sorted((kinds[path.suffix], path) for path in paths)[::-1]

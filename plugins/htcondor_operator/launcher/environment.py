@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from htcondor_operator.condor.hooks import starter_hook_config
 from htcondor_operator.condor.install import Condor, installed, site_condor
 from htcondor_operator.condor.pool import PersonalPool
 from htcondor_operator.launcher import ports
@@ -89,7 +90,9 @@ def describe(home: Home, *, keep_ports: bool = False) -> Stack:
 
 def _pool(home: Home, env: Mapping[str, str]) -> PersonalPool:
     condor = installed(home.condor) or _not_yet(home)
-    extra: dict[str, object] = {}
+    extra: dict[str, object] = {**starter_hook_config()}
+    # Only jobs that ask for telemetry pay for it.
+    del extra["STARTER_DEFAULT_JOB_HOOK_KEYWORD"]
     if home.root.resolve().is_relative_to("/tmp"):  # noqa: S108
         # DAGMan's strict mode takes a node log below /tmp for an error.
         extra["DAGMAN_USE_STRICT"] = 0

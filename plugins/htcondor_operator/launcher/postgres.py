@@ -37,6 +37,8 @@ SETTINGS: dict[str, object] = {
     "max_wal_size": "2GB",
     "autovacuum_naptime": "20s",
     "random_page_cost": 1.1,
+    # When a row became visible: `owl bench` measures lags by it.
+    "track_commit_timestamp": True,
     "jit": False,
     "logging_collector": False,
     "log_line_prefix": "%m [%p] %a ",

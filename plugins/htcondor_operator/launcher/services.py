@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from htcondor_operator.condor.pool import stop_master
@@ -52,7 +51,6 @@ class Service:
     address: str = ""
     stop: Callable[[int, float], None] | None = None
     patience: float = 15.0
-    signal: signal.Signals = field(default=signal.SIGTERM)
 
 
 def services(stack: Stack) -> tuple[Service, ...]:
@@ -102,10 +100,11 @@ def services(stack: Stack) -> tuple[Service, ...]:
         )
     ]
     executor = ("htcondor_operator.executors.htcondor",)
-    for name, job, options, needs in (
-        ("scheduler", "SchedulerJob", ("--skip-serve-logs",), executor),
-        ("dag-processor", "DagProcessorJob", (), ()),
-        ("triggerer", "TriggererJob", ("--skip-serve-logs",), ()),
+    # A triggerer takes 10 s to end (3.3.2) and has nothing to lose: its triggers are rows.
+    for name, job, options, needs, patience in (
+        ("scheduler", "SchedulerJob", ("--skip-serve-logs",), executor, 15.0),
+        ("dag-processor", "DagProcessorJob", (), (), 5.0),
+        ("triggerer", "TriggererJob", ("--skip-serve-logs",), (), 2.0),
     ):
         found.append(
             Service(
@@ -114,6 +113,7 @@ def services(stack: Stack) -> tuple[Service, ...]:
                 after=("schema",),
                 probe=probes.airflow_job(url, job),
                 modules=needs,
+                patience=patience,
             )
         )
     return tuple(found)

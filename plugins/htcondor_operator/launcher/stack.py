@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from htcondor_operator.condor.install import ensure_condor
+from htcondor_operator.condor.install import check_site, ensure_condor
 from htcondor_operator.launcher import environment
 from htcondor_operator.launcher.environment import Stack
 from htcondor_operator.launcher.home import CHECKOUT, Home
@@ -87,6 +88,8 @@ def _prepare(home: Home, say: Say) -> Stack:
     """Install and write what the services need; the slow steps run side by side."""
     stack = environment.describe(home)
     server = stack.postgres
+    if not stack.pool:
+        say(f"HTCondor {check_site(environment.outside(home))} of this site")
     with ThreadPoolExecutor(2) as workers:
         steps: list[Future[object]] = []
         if stack.pool:
@@ -198,7 +201,13 @@ def down(home: Home, say: Say, timeout: float = DOWN_TIMEOUT) -> None:
 
 
 def purge(home: Home) -> None:
-    """Remove all that OWL has made in its home, and the home if nothing else is in it."""
+    """Remove all that OWL has made in its home, and the home if nothing else is in it.
+
+    Raises
+    ------
+    OwlError
+        Naming what could not be removed.
+    """
     socket = environment.describe(home, keep_ports=True).postgres
     if socket:
         shutil.rmtree(socket.socket_dir, ignore_errors=True)
@@ -208,5 +217,12 @@ def purge(home: Home) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    left = [str(home.root / name) for name in OWNED if (home.root / name).exists()]
+    if left:
+        raise OwlError(
+            ErrorKind.NOT_WRITABLE, f"cannot remove {', '.join(left)}: correct owner or mode."
+        )
     if home.root.is_dir() and not any(home.root.iterdir()):
-        home.root.rmdir()
+        # Started as root, the home's parent is root's: the script removes the empty folder.
+        with contextlib.suppress(PermissionError):
+            home.root.rmdir()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,10 +18,12 @@ from htcondor_operator.launcher.home import Home
 from htcondor_operator.launcher.supervisor import Word, last_words, supervisor_pid
 
 DATASETS = """
-    WITH last_try AS (
-        SELECT DISTINCT ON (n.run_key, n.node) n.run_key, n.node, n.state, n.updated_at
+    WITH recent AS (
+        SELECT * FROM owl_run ORDER BY run_key DESC LIMIT %(limit)s
+    ), last_try AS (
+        SELECT DISTINCT ON (n.run_key, n.node) n.run_key, n.node, n.state
           FROM owl_node n
-          JOIN owl_run r ON r.run_key = n.run_key AND n.attempt = r.latest_attempt
+          JOIN recent r ON r.run_key = n.run_key AND n.attempt = r.latest_attempt
          ORDER BY n.run_key, n.node, n.try DESC
     )
     SELECT r.dataset, r.workflow, r.dag_id, r.run_id, r.state, r.latest_attempt AS attempt,
@@ -29,14 +33,13 @@ DATASETS = """
            count(*) FILTER (WHERE t.state = 'running') AS running,
            count(*) FILTER (WHERE t.state = 'failed') AS failed,
            count(*) FILTER (WHERE t.state = 'unknown'
-                               OR (a.state = 'done' AND t.state <> 'done')) AS lost,
-           (SELECT count(*) FROM owl_product p WHERE p.dataset = r.dataset) AS products
-      FROM owl_run r
+                               OR (a.state = 'done' AND t.state <> 'done')) AS lost
+      FROM recent r
       LEFT JOIN owl_attempt a ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
       LEFT JOIN last_try t ON t.run_key = r.run_key
-     GROUP BY r.run_key, a.state, a.error_message
+     GROUP BY r.run_key, r.dataset, r.workflow, r.dag_id, r.run_id, r.state, r.latest_attempt,
+              a.state, a.error_message
      ORDER BY r.run_key DESC
-     LIMIT %(limit)s
 """
 
 MIRROR = """
@@ -54,6 +57,8 @@ def status(home: Home, limit: int = 1000) -> dict[str, Any]:
     url = stack.environment["OWL_DATABASE_URL"] if stack else ""
     mirror, datasets, problem = _blackboard(url, limit) if up else ([], [], "not running")
     for row in datasets:
+        archive = Path(stack.environment["OWL_ARCHIVE"]) if stack else home.root
+        row["products"] = archived_files(archive / row["dataset"])
         row["archived"] = row["state"] == "done" and row["products"] > 0
     return {
         "home": str(home.root),
@@ -68,6 +73,14 @@ def status(home: Home, limit: int = 1000) -> dict[str, Any]:
         "lost": sum(row["lost"] for row in datasets),
         "problem": problem,
     }
+
+
+def archived_files(shelf: Path) -> int:
+    """Return how many files the archive's manifest of a dataset names."""
+    try:
+        return len(json.loads((shelf / "manifest.json").read_text())["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _service(word: Word) -> dict[str, Any]:

@@ -345,10 +345,12 @@ def supervisor_pid(home: Home) -> int:
 def stop_orphans(home: Home, known: list[Service]) -> None:
     """Stop what a supervisor that was killed has left running."""
     words = last_words(home)
-    by_name = {service.name: service for service in known}
-    for name in reversed([s.name for layer in layers(known) for s in layer]):
-        if name in words and words[name].pid:
-            stop_process(by_name.get(name), words[name].pid, words[name].created)
+    for layer in reversed(layers(known)):
+        left = [(s, words[s.name]) for s in layer if s.name in words and words[s.name].pid]
+        with ThreadPoolExecutor(max(1, len(left))) as stoppers:
+            list(
+                stoppers.map(lambda pair: stop_process(pair[0], pair[1].pid, pair[1].created), left)
+            )
 
 
 def _module_exists(name: str) -> bool:

@@ -11,7 +11,9 @@ from htcondor_operator.blackboard.attempt_rows import AttemptKey, AttemptNews
 from htcondor_operator.blackboard.journal import Entry
 from htcondor_operator.blackboard.node_rows import TryKey
 from htcondor_operator.dagman.events import EventType, JobEvent
-from htcondor_operator.dagman.folding import NodeTry, fold
+from htcondor_operator.dagman.folding import await_post_script, fold
+from htcondor_operator.dagman.node_try import NodeTry
+from htcondor_operator.mirror.dag_files import dag_facts
 from htcondor_operator.mirror.settle import settle
 from htcondor_operator.vocabulary import AttemptState, ErrorKind
 
@@ -36,6 +38,7 @@ class Applier:
         self._attempts: dict[int, AttemptKey] = {}
         self._foreign: dict[int, float] = {}
         self._jobs: dict[int, TryKey] = {}
+        self._with_post: dict[AttemptKey, frozenset[str]] = {}
 
     def forget(self) -> None:
         """Drop what is remembered, after a transaction that did not commit."""
@@ -98,6 +101,9 @@ class Applier:
             return
         found = attempt_rows.find_attempts(cur, self.schedd, wanted)
         self._attempts.update(found)
+        for key, dag_file, _ in node_rows.dag_files(cur, set(found.values())):
+            if with_post := dag_facts(dag_file).with_post:
+                self._with_post[key] = with_post
         self._foreign.update(dict.fromkeys(wanted - found.keys(), now + _FOREIGN_SECONDS))
         orphans = {e.cluster for e in events if not e.dagman and e.cluster in wanted - found.keys()}
         # An event without the job's ad (seen when HTCondor had none at hand): its row knows.
@@ -124,6 +130,8 @@ class Applier:
             one = known.setdefault(key, NodeTry(key.node, key.retry))
             for event in events:
                 fold(one, event)
+            if key.node in self._with_post.get(AttemptKey(key.run_key, key.attempt), ()):
+                await_post_script(one)
         node_rows.save_tries(cur, known)
         node_rows.end_earlier_tries(cur, [key for key in tries if key.retry > 0])
 

@@ -21,8 +21,10 @@ from psycopg2.extensions import connection as Connection
 
 from htcondor_operator.blackboard import cursor
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.blackboard.retention import Retention
 from htcondor_operator.condor.bindings import Bindings
 from htcondor_operator.condor.heartbeat import Heartbeat, Status
+from htcondor_operator.mirror.janitor import Janitor
 from htcondor_operator.mirror.reconcile import Inquirer
 from htcondor_operator.mirror.worker import Worker
 from htcondor_operator.settings import Settings
@@ -63,8 +65,9 @@ class Daemon:
             lambda: connect(self.settings, application="mirror heartbeat", autocommit=True),
         )
         inquirer = Inquirer(Bindings(), self.options.reconcile_seconds)
-        heartbeat.start()
-        inquirer.start()
+        janitor = Janitor(lambda: connect(self.settings, application="mirror janitor"), Retention())
+        for thread in (heartbeat, inquirer, janitor):
+            thread.start()
         pause = 0.5
         try:
             while not self.stopped.is_set():
@@ -77,6 +80,7 @@ class Daemon:
                 self.stopped.wait(pause * random.uniform(0.7, 1.3))
                 pause = min(pause * 2, _LONGEST_PAUSE) if self.status.state == "waiting" else 0.5
         finally:
+            janitor.stop()
             inquirer.stop()
             heartbeat.stop()
 

@@ -1,12 +1,11 @@
-"""The end of an attempt: what the event log cannot show is settled by DAGMan's own last words.
+"""What the event log cannot show is settled by DAGMan's own words.
 
 Scripts, NOOP nodes and nodes that were never reached leave no job events. The node status file
-knows them; without one the attempt's own end decides.
+knows them, during a run and at its end; without one the attempt's own end decides.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,17 +20,12 @@ from htcondor_operator.dagman.sources.node_status import (
     StatusFile,
     parse_node_status,
 )
+from htcondor_operator.mirror.dag_files import dag_facts
 from htcondor_operator.vocabulary import NodeState
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-_STATUS_LINE = re.compile(r"^\s*NODE_STATUS_FILE\s+(\S+)", re.IGNORECASE | re.MULTILINE)
-# Nodes of these kinds change without a job event.
-_SILENT_NODES = re.compile(
-    r"^\s*SCRIPT\s|^\s*PRE_SKIP\s|^\s*(JOB|NODE|FINAL|SUBDAG)\s.*\sNOOP\b",
-    re.IGNORECASE | re.MULTILINE,
-)
 _SECOND = timedelta(seconds=1)
 
 
@@ -41,18 +35,35 @@ def settle(cur: Cursor, ended: Collection[AttemptKey]) -> None:
         return
     verdicts: list[Settlement] = []
     for key, dag_file, started_at in node_rows.dag_files(cur, ended):
-        verdicts += _verdicts(key, status_of(dag_file, started_at))
+        verdicts += _verdicts(key, read_status(dag_facts(dag_file).status_file, started_at))
     node_rows.save_verdicts(cur, verdicts)
     node_rows.end_unreached(cur, ended)
 
 
-def settle_live(cur: Cursor, live: Collection[AttemptKey]) -> None:
-    """Take over what the status files of `live` DAGs say about nodes without job events."""
-    verdicts: list[Settlement] = []
-    for key, dag_file, started_at in node_rows.dag_files(cur, live):
-        if dag_file and has_silent_nodes(dag_file):
-            verdicts += _verdicts(key, status_of(dag_file, started_at))
-    node_rows.save_verdicts(cur, verdicts)
+class LiveSettler:
+    """Follows the status files of DAGs that run and have nodes without job events."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, int] = {}
+
+    def settle(self, cur: Cursor, live: Collection[AttemptKey]) -> int:
+        """Take over what changed status files say about `live`; return how many nodes changed."""
+        verdicts: list[Settlement] = []
+        for key, dag_file, started_at in node_rows.dag_files(cur, live):
+            facts = dag_facts(dag_file)
+            if facts.silent and facts.status_file and self._changed(facts.status_file):
+                verdicts += _verdicts(key, read_status(facts.status_file, started_at))
+        return node_rows.save_verdicts(cur, verdicts)
+
+    def _changed(self, path: Path) -> bool:
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            return False
+        if len(self._seen) > 10_000:
+            self._seen.clear()
+        before, self._seen[path] = self._seen.get(path), changed
+        return before != changed
 
 
 def _verdicts(key: AttemptKey, status: StatusFile) -> list[Settlement]:
@@ -68,33 +79,22 @@ def _verdict(entry: NodeStatus) -> NodeState | None:
         case Status.DONE:
             return NodeState.DONE
         case Status.ERROR:
-            return NodeState.FAILED
+            # At its end DAGMan calls an error what it removes from the queue itself.
+            removed = entry.details.startswith("Was STATUS_")
+            return NodeState.REMOVED if removed else NodeState.FAILED
         case Status.FUTILE:
             return NodeState.FUTILE
     return None
 
 
-def _text(path: Path) -> str:
+def read_status(path: Path | None, started_at: datetime | None) -> StatusFile:
+    """Return a DAG's node status; empty when there is none or a predecessor wrote it."""
+    if path is None:
+        return StatusFile()
     try:
-        return path.read_text(errors="replace")
+        status = parse_node_status(path.read_text(errors="replace"))
     except OSError:
-        return ""
-
-
-def has_silent_nodes(dag_file: str) -> bool:
-    """Whether a DAG has nodes whose way cannot be followed by job events alone."""
-    return _SILENT_NODES.search(_text(Path(dag_file))) is not None
-
-
-def status_of(dag_file: str | None, started_at: datetime | None) -> StatusFile:
-    """Return the node status of a DAG; empty when there is none or a predecessor wrote it."""
-    if dag_file is None:
         return StatusFile()
-    path = Path(dag_file)
-    line = _STATUS_LINE.search(_text(path))
-    if line is None:
-        return StatusFile()
-    status = parse_node_status(_text(path.parent / line[1].strip('"')))
     if status.time is None or (started_at and status.time < started_at - _SECOND):
         return StatusFile()
     return status

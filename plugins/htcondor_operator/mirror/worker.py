@@ -30,13 +30,14 @@ from htcondor_operator.mirror.reconcile import (
     Inquirer,
     end_moment,
 )
-from htcondor_operator.mirror.settle import settle, settle_live
+from htcondor_operator.mirror.settle import LiveSettler, settle
 from htcondor_operator.vocabulary import AttemptState, ErrorKind
 
 log = logging.getLogger(__name__)
 
 BATCH_EVENTS = 2000
 _LEASE_RENEWAL_SECONDS = 5.0
+_SETTLE_SECONDS = 2.0
 
 
 @dataclass
@@ -88,6 +89,8 @@ class Worker:
         self._applier = Applier(self.schedd)
         self._comparison = Comparison()
         self._renewed = 0.0
+        self._settler = LiveSettler()
+        self._settled = 0.0
 
     def close(self) -> None:
         """Close the log; the connection belongs to the caller."""
@@ -102,6 +105,8 @@ class Worker:
         elif time.monotonic() - self._renewed > _LEASE_RENEWAL_SECONDS:
             self._renew()
         self._figure(batch)
+        if self.figures.at_end and time.monotonic() - self._settled > _SETTLE_SECONDS:
+            self._settle_live()
         if answer is not None and self.figures.at_end:
             self._reconcile(answer)
         return batch is not None and not batch.at_end
@@ -128,6 +133,14 @@ class Worker:
         if lag is not None:
             self.figures.lag_p50_s, self.figures.lag_p99_s = lag.p50, lag.p99
 
+    def _settle_live(self) -> None:
+        with self.connection, self.connection.cursor() as cur:
+            live = queue_check.live_attempts(cur, self.schedd)
+            if live and self._settler.settle(cur, live):
+                attempt_rows.follow_runs(cur, {key.run_key for key in live})
+                cur.execute("NOTIFY owl_node")
+        self._settled = time.monotonic()
+
     def _renew(self) -> None:
         with self.connection, self.connection.cursor() as cur:
             rival = cursor.take_lease(cur, self.schedd, str(self.path), self.holder)
@@ -152,7 +165,6 @@ class Worker:
             changed = queue_check.correct(cur, findings.corrections)
             ended = attempt_rows.save_attempts(cur, _ends(findings))
             settle(cur, ended | set(queue_check.unsettled_attempts(cur, self.schedd)))
-            settle_live(cur, queue_check.live_attempts(cur, self.schedd))
             if attempt_rows.follow_runs(cur) or changed or ended:
                 cur.execute("NOTIFY owl_node")
         if self.inquirer is not None:

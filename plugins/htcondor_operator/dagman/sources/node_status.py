@@ -39,6 +39,8 @@ class StatusFile:
     """What one snapshot says."""
 
     time: datetime | None = None
+    local: datetime | None = None
+    """The same moment in the access point's local time, marked as UTC: the logs' clock."""
     dag_status: Status | None = None
     nodes: Mapping[str, NodeStatus] = field(default_factory=dict)
 
@@ -56,6 +58,7 @@ _ESCAPE = re.compile(r"\\(.)")
 def parse_node_status(text: str) -> StatusFile:
     """Read the text of a node status file; entries that are cut off or unknown are left out."""
     time: datetime | None = None
+    local: datetime | None = None
     dag_status: Status | None = None
     nodes: dict[str, NodeStatus] = {}
     for block in _BLOCK.finditer(text):
@@ -66,12 +69,30 @@ def parse_node_status(text: str) -> StatusFile:
         match entry.get("Type"):
             case "DagStatus":
                 time = datetime.fromtimestamp(_whole(entry, "Timestamp"), UTC)
+                local = _local(block[1])
                 dag_status = _status(entry.get("DagStatus"))
             case "NodeStatus":
                 found = _node(entry)
                 if found is not None:
                     nodes[found.node] = found
-    return StatusFile(time, dag_status, nodes)
+    return StatusFile(time, local, dag_status, nodes)
+
+
+_LOCAL = re.compile(r'Timestamp = \d+; /\* "\w{3} (\w{3}) +(\d+) (\d\d:\d\d:\d\d) (\d{4})"')
+
+
+def _local(block: str) -> datetime | None:
+    """Return the local time that DAGMan adds as a comment."""
+    found = _LOCAL.search(block)
+    if found is None or found[1] not in _MONTHS:
+        return None
+    month = _MONTHS.index(found[1]) + 1
+    text = f"{found[4]}-{month:02d}-{int(found[2]):02d} {found[3]}"
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+# strptime() would depend on the locale.
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 def _node(entry: Mapping[str, int | str]) -> NodeStatus | None:

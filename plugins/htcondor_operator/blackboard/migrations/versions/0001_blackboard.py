@@ -178,38 +178,6 @@ def upgrade() -> None:
     op.create_index("owl_event_recorded", "owl_event", ["recorded_at"], unique=False)
     op.create_index("owl_event_run", "owl_event", ["run_key", "attempt", "node"], unique=False)
     op.create_table(
-        "owl_product",
-        sa.Column("path", sa.Text(), nullable=False, comment="Path in the archive."),
-        sa.Column("dataset", sa.Text(), nullable=False, comment="Name of the dataset."),
-        sa.Column(
-            "kind",
-            sa.Text(),
-            nullable=False,
-            comment="What the file is: raw, flt, drz, preview, ...",
-        ),
-        sa.Column("sha256", sa.Text(), nullable=False, comment="Digest of its content."),
-        sa.Column("size", sa.BigInteger(), nullable=False, comment="Bytes."),
-        sa.Column("run_key", sa.BigInteger(), nullable=True, comment="The run that made it."),
-        sa.Column("attempt", sa.Integer(), nullable=True, comment="The attempt that made it."),
-        sa.Column(
-            "provenance",
-            postgresql.JSONB(),
-            server_default="{}",
-            nullable=False,
-            comment="Software, references and steps that made it.",
-        ),
-        sa.Column(
-            "archived_at",
-            sa.TIMESTAMP(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-            comment="When it was archived.",
-        ),
-        sa.PrimaryKeyConstraint("path"),
-        comment="Catalogue of archived files.",
-    )
-    op.create_index("owl_product_dataset", "owl_product", ["dataset"], unique=False)
-    op.create_table(
         "owl_run",
         sa.Column(
             "run_key",
@@ -232,6 +200,13 @@ def upgrade() -> None:
             sa.UUID(as_uuid=False),
             nullable=True,
             comment="Instance of that task that was answered last.",
+        ),
+        sa.Column(
+            "mirrored",
+            sa.Boolean(),
+            server_default="false",
+            nullable=False,
+            comment="Whether HTCondorExecutor shows the run; else its tasks look for themselves.",
         ),
         sa.Column(
             "workflow",
@@ -698,8 +673,6 @@ def downgrade() -> None:
     op.drop_index("owl_run_launch", table_name="owl_run")
     op.drop_index("owl_run_dataset", table_name="owl_run")
     op.drop_table("owl_run")
-    op.drop_index("owl_product_dataset", table_name="owl_product")
-    op.drop_table("owl_product")
     op.drop_index("owl_event_run", table_name="owl_event")
     op.drop_index("owl_event_recorded", table_name="owl_event")
     op.drop_table("owl_event")

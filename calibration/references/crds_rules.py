@@ -1,0 +1,133 @@
+"""Best references by CRDS rules, from mappings on this machine: no server is asked.
+
+The pipeline and instrument mappings are read as the literals that they are, and each rmap is
+loaded with the ``crds`` library, so that mapping folders of any layout work: names in a mapping
+are looked up by their last part.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from calibration.exit_codes import CalibrationError, ExitCode
+from calibration.fits import Hdu
+
+os.environ.setdefault("CRDS_MODE", "local")
+
+
+def selector_of(mapping: Path) -> dict[str, str]:
+    """Return the names in a pipeline or instrument mapping, keys in lower case."""
+    try:
+        module = ast.parse(mapping.read_text())
+        for node in module.body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "selector":
+                selector = ast.literal_eval(node.value)
+                return {str(k).lower(): str(v) for k, v in selector.items()}
+    except FileNotFoundError:
+        raise CalibrationError(
+            ExitCode.MAPPING_BAD, f"{mapping.name} is not in {mapping.parent}; fetch it from CRDS"
+        ) from None
+    except (SyntaxError, ValueError, AttributeError) as error:
+        raise _broken(mapping, error) from error
+    raise CalibrationError(ExitCode.MAPPING_BAD, f"{mapping.name} has no selector")
+
+
+def _broken(mapping: Path, error: Exception) -> CalibrationError:
+    text = " ".join(str(error).split())
+    return CalibrationError(
+        ExitCode.MAPPING_BAD,
+        f"{mapping.name}: {type(error).__name__}: {text}; restore the mapping from CRDS",
+    )
+
+
+def matching_header(hdus: Sequence[Hdu]) -> dict[str, str]:
+    """Return the header values that rules are matched against.
+
+    The primary header, then what only SCI says; NUMCOLS and NUMROWS, which the BIASFILE rules
+    need, are the frame's sizes.
+    """
+    out: dict[str, str] = {}
+    for hdu in (*hdus[1:2], hdus[0]):
+        for key in hdu.header:
+            value = hdu.header.get(key)
+            if key and key not in ("COMMENT", "HISTORY") and value is not None:
+                out[key] = _text(value)
+    if len(hdus) > 1:
+        out["NUMCOLS"] = _text(hdus[1].header.get("NAXIS1", 0))
+        out["NUMROWS"] = _text(hdus[1].header.get("NAXIS2", 0))
+    return out
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "T" if value else "F"
+    return str(value).strip()
+
+
+def best_references(
+    context: Path, hdus: Sequence[Hdu], keywords: Sequence[str]
+) -> dict[str, str | None]:
+    """Return the best file for each keyword; None where the rules give none (N/A).
+
+    Raises
+    ------
+    CalibrationError
+        MAPPING_BAD, REFERENCE_AMBIGUOUS or BEST_REFERENCES_ERROR, naming the mapping.
+    """
+    header = matching_header(hdus)
+    instrument = header.get("INSTRUME", "").lower()
+    folder = context.parent
+    imaps = selector_of(context)
+    if instrument not in imaps:
+        raise CalibrationError(
+            ExitCode.BEST_REFERENCES_ERROR, f"{context.name} has no rules for {instrument.upper()}"
+        )
+    rmaps = selector_of(folder / Path(imaps[instrument]).name)
+    out: dict[str, str | None] = {}
+    for keyword in keywords:
+        name = rmaps.get(keyword.lower())
+        if name is None or name.upper() in ("N/A", "OMIT"):
+            out[keyword] = None
+        else:
+            out[keyword] = choose(folder / Path(name).name, header)
+    return out
+
+
+def choose(rmap_file: Path, header: dict[str, str]) -> str | None:
+    """Return the best file by one rmap; None when the rules say that none is needed."""
+    from crds.core import exceptions, rmap, utils
+
+    try:
+        mapping = rmap.load_mapping(str(rmap_file))
+    except OSError as error:
+        raise CalibrationError(
+            ExitCode.MAPPING_BAD,
+            f"{rmap_file.name} is not in {rmap_file.parent}; fetch it from CRDS",
+        ) from error
+    except Exception as error:  # whatever a damaged mapping makes crds raise
+        raise _broken(rmap_file, error) from error
+    try:
+        found = mapping.get_best_ref(utils.condition_header(header))
+    except exceptions.AmbiguousMatchError as error:
+        text = " ".join(str(error).split())
+        raise CalibrationError(
+            ExitCode.REFERENCE_AMBIGUOUS, f"{rmap_file.name}: {text}; correct the rules in CRDS"
+        ) from error
+    except exceptions.CrdsLookupError as error:
+        text = " ".join(str(error).split())
+        raise CalibrationError(
+            ExitCode.BEST_REFERENCES_ERROR, f"{rmap_file.name}: no rule fits: {text}"
+        ) from error
+    except Exception as error:
+        raise _broken(rmap_file, error) from error
+    if found is None or str(found).upper() in ("N/A", "NOT FOUND N/A"):
+        return None
+    if str(found).startswith("NOT FOUND"):
+        raise CalibrationError(
+            ExitCode.BEST_REFERENCES_ERROR, f"{rmap_file.name}: {found}; correct the header"
+        )
+    return str(found).lower()

@@ -1,0 +1,221 @@
+"""Simulated reference files: bias, dark, flat, full well and the tables.
+
+They carry SIMULATE = 'OWL', and best references never gives them to a real exposure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
+from calibration.simulate.detectors import ChipModel, Model
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class ChipTruth:
+    """What the references of one chip hold."""
+
+    bias: Array
+    bias_dq: Array
+    dark: Array
+    dark_dq: Array
+    flat: Array
+
+
+def truth(model: Model, chip: ChipModel) -> ChipTruth:
+    """Return a chip's bias structure (DN), dark (e-/s) and flat: the same at every call."""
+    random = np.random.default_rng([ord(c) for c in model.detector] + [chip.chip])
+    ny, nx = model.height, model.width
+    raw = (model.raw_height(chip), model.raw_width)
+    bias = (0.4 * np.sin(np.arange(raw[1]) / 17.0)[None, :] + random.normal(0, 0.1, raw)).astype(
+        np.float32
+    )
+    bias_dq = np.zeros(raw, np.int16)
+    bias_dq[raw[0] // 2, 40:44] = 128
+    dark = random.gamma(4.0, 5e-4, (ny, nx)).astype(np.float32)
+    hot = random.random((ny, nx)) < 2e-3
+    dark[hot] += random.exponential(0.5, int(hot.sum())).astype(np.float32)
+    yy, xx = np.mgrid[0:ny, 0:nx].astype(np.float32)
+    flat = 1 + 0.03 * np.sin(xx / nx * 5) * np.cos(yy / ny * 3) + random.normal(0, 0.01, (ny, nx))
+    flat = flat.astype(np.float32)
+    flat[3, 5] = 0.0
+    return ChipTruth(bias, bias_dq, dark, (hot * 16).astype(np.int16), flat)
+
+
+def stem(model: Model) -> str:
+    """Return how this model's reference files begin."""
+    return f"sim{model.detector.lower()}{model.width}"
+
+
+def write_references(model: Model, folder: Path) -> dict[str, str]:
+    """Write a detector's references; return keyword -> file name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out: dict[str, str] = {}
+
+    def put(keyword: str, ending: str, filetype: str, hdus: list[Hdu]) -> None:
+        name = f"{stem(model)}_{ending}.fits"
+        write(folder / name, [_primary(model, name, filetype, len(hdus)), *hdus])
+        out[keyword] = name
+
+    chips = [(chip, truth(model, chip)) for chip in model.chips]
+    put("BIASFILE", "bia", "BIAS", _images(chips, lambda t: (t.bias, 0.05, t.bias_dq)))
+    put("DARKFILE", "drk", "DARK", _images(chips, lambda t: (t.dark, 1e-4, t.dark_dq)))
+    put("PFLTFILE", "pfl", "PIXEL-TO-PIXEL FLAT", _images(chips, lambda t: (t.flat, 1e-3, None)))
+    put("CCDTAB", "ccd", "CCD PARAMETERS", [_ccdtab(model)])
+    put("BPIXTAB", "bpx", "BAD PIXELS", [_bpixtab(model)])
+    if model.instrument != "STIS":
+        full = model.saturation
+        put("SATUFILE", "sat", "SATURATION",
+            _images(chips, lambda t: (np.full_like(t.bias, full), 0.0, None)))  # fmt: skip
+        put("OSCNTAB", "osc", "OVERSCAN", [_oscntab(model)])
+        put("CRREJTAB", "crr", "COSMIC RAY REJECTION", [_crrejtab()])
+        put("IMPHTTAB", "imp", "IMAGE PHOTOMETRY TABLE", _imphttab(model))
+    return out
+
+
+def _primary(model: Model, name: str, filetype: str, extensions: int) -> Hdu:
+    header = Header()
+    for key, value in (
+        ("FILENAME", name), ("FILETYPE", filetype), ("TELESCOP", "HST"),
+        ("INSTRUME", model.instrument), ("DETECTOR", model.detector),
+        ("USEAFTER", "Jan 01 1990 00:00:00"), ("PEDIGREE", "MODEL"),
+        ("DESCRIP", f"simulated {filetype.lower()}"), ("NEXTEND", extensions),
+        ("NUMCOLS", model.raw_width), ("NUMROWS", model.raw_height(model.chips[0])),
+    ):  # fmt: skip
+        header.set(key, value)
+    header.set("SIMULATE", "OWL", "simulated: not for real exposures")
+    return image_hdu(header, None, primary=True)
+
+
+def _images(
+    chips: list[tuple[ChipModel, ChipTruth]],
+    parts: Callable[[ChipTruth], tuple[Array, float, Array | None]],
+) -> list[Hdu]:
+    out = []
+    for version, (chip, values) in enumerate(chips, 1):
+        sci, error, dq = parts(values)
+        flags = np.zeros(sci.shape, np.int16) if dq is None else dq
+        arrays = {"SCI": sci, "ERR": np.full(sci.shape, error, np.float32), "DQ": flags}
+        for name, array in arrays.items():
+            header = Header()
+            header.set("EXTNAME", name)
+            header.set("EXTVER", version)
+            header.set("CCDCHIP", chip.chip)
+            out.append(image_hdu(header, array))
+    return out
+
+
+def _ccdtab(model: Model) -> Hdu:
+    count = len(model.chips)
+
+    def per_amp(key: str, form: str, value: Callable[[Any], float]) -> list[Column]:
+        return [
+            Column(f"{key}{a}", form, [value(model.amps[a]) if a in model.amps else 0.0] * count)
+            for a in "ABCD"
+        ]
+
+    one = next(iter(model.amps.values()))
+    columns = [
+        Column("CCDAMP", "20A", [model.read_out] * count),
+        Column("CCDCHIP", "J", [c.chip for c in model.chips]),
+        Column("CCDGAIN", "E", [model.gain] * count),
+        *per_amp("ATODGN", "E", lambda a: a.gain),
+        *per_amp("READNSE", "E", lambda a: a.read_noise),
+        *per_amp("CCDBIAS", "E", lambda a: a.level),
+        Column("AMPX", "J", [model.width // 2 if count > 1 else 0] * count),
+        Column("ATODSAT", "J", [65534] * count),
+        Column("SATURATE", "E", [model.saturation] * count),
+    ]
+    if model.instrument == "STIS":
+        columns += [
+            Column("ATODGAIN", "E", [one.gain]),
+            Column("READNSE", "E", [one.read_noise]),
+            Column("CCDBIAS", "E", [one.level]),
+        ]
+    return table_hdu("CCDTAB", columns)
+
+
+def _oscntab(model: Model) -> Hdu:
+    count, nx, trim = len(model.chips), model.raw_width, model.trim_x
+    middle = nx // 2
+    sections = {"A": (6, trim), "B": (nx - trim + 1, nx - 5)}
+    if model.gap:
+        sections["C"] = (middle - model.gap // 2 + 4, middle)
+        sections["D"] = (middle + 1, middle + model.gap // 2 - 3)
+    columns = [
+        Column("CCDAMP", "20A", [model.read_out] * count),
+        Column("CCDCHIP", "J", [c.chip for c in model.chips]),
+        Column("NX", "J", [nx] * count),
+        Column("NY", "J", [model.raw_height(c) for c in model.chips]),
+        Column("TRIMX1", "J", [trim] * count),
+        Column("TRIMX2", "J", [trim] * count),
+        Column("TRIMX3", "J", [model.gap // 2] * count),
+        Column("TRIMX4", "J", [model.gap // 2] * count),
+        Column("TRIMY1", "J", [c.trim_y[0] for c in model.chips]),
+        Column("TRIMY2", "J", [c.trim_y[1] for c in model.chips]),
+        *(Column(k, "J", [0] * count) for k in ("VX1", "VX2", "VY1", "VY2")),
+    ]
+    for name, (first, last) in sections.items():
+        columns.append(Column(f"BIASSECT{name}1", "J", [first] * count))
+        columns.append(Column(f"BIASSECT{name}2", "J", [last] * count))
+    return table_hdu("OSCNTAB", columns)
+
+
+def _bpixtab(model: Model) -> Hdu:
+    chips = [c.chip for c in model.chips for _ in range(2)]
+    count = len(model.chips)
+    return table_hdu(
+        "BPIXTAB",
+        [
+            Column("CCDAMP", "20A", [model.read_out] * len(chips)),
+            Column("CCDCHIP", "J", chips),
+            Column("CCDGAIN", "E", [-999.0] * len(chips)),
+            Column("PIX1", "J", [20, 60] * count),
+            Column("PIX2", "J", [30, 10] * count),
+            Column("LENGTH", "J", [8, 25] * count),
+            Column("AXIS", "J", [1, 2] * count),
+            Column("VALUE", "J", [4, 4] * count),
+        ],
+    )
+
+
+def _crrejtab() -> Hdu:
+    splits = [2, 3, 4, 8]
+    count = len(splits)
+    return table_hdu(
+        "CRREJTAB",
+        [
+            Column("CRSPLIT", "J", splits),
+            Column("MEANEXP", "E", [1e6] * count),
+            Column("SCALENSE", "E", [30.0] * count),
+            Column("INITGUES", "8A", ["min"] * count),
+            Column("SKYSUB", "8A", ["mode"] * count),
+            Column("CRSIGMAS", "24A", ["6.5,5.5,4.5"] * count),
+            Column("CRRADIUS", "E", [2.1] * count),
+            Column("CRTHRESH", "E", [0.5555] * count),
+            Column("BADINPDQ", "I", [39] * count),
+            Column("CRMASK", "J", [1] * count),
+        ],
+    )
+
+
+def _imphttab(model: Model) -> list[Hdu]:
+    modes = list(model.photometry)
+    return [
+        table_hdu(
+            name,
+            [
+                Column("OBSMODE", "40A", modes),
+                Column("DATACOL", "12A", [name] * len(modes)),
+                Column(name, "D", [model.photometry[m][i] for m in modes]),
+            ],
+        )
+        for i, name in enumerate(("PHOTFLAM", "PHOTPLAM", "PHOTBW"), 1)
+    ]

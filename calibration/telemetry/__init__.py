@@ -1,0 +1,1 @@
+"""Simulated science telemetry: CCSDS packets of one exposure, and back."""

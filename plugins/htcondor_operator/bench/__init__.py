@@ -1,0 +1,1 @@
+"""Measurements of OWL against the bare HTCondor below it: ``owl bench``."""

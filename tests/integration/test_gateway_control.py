@@ -1,0 +1,124 @@
+"""Hold, release, remove and priority, of runs and of nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.integration.gateway_site import ROOT, Site, wait_for
+
+pytestmark = [pytest.mark.pool, pytest.mark.database]
+
+
+_OWL = "from htcondor_operator.cli import main; main()"
+
+
+def _waiting_run(site: Site, dataset: str) -> tuple[int, int]:
+    """Start a drill whose nodes B and C wait; return its key and DAGMan's cluster."""
+    control = site.home / "control"
+    control.mkdir()
+    for node in "BC":
+        (control / f"{dataset}.{node}.wait").touch()
+    site.start()
+    run = site.request("drill", dataset, control=str(control))
+    cluster = site.live(run)["cluster"]
+    wait_for("B and C", lambda: len(_statuses(site, cluster, 2)) == 2)
+    return run, cluster
+
+
+def _statuses(site: Site, cluster: int, status: int) -> set[str]:
+    jobs = site.jobs(f"DAGManJobId == {cluster} && JobStatus == {status}")
+    return {job["DAGNodeName"] for job in jobs}
+
+
+def _go_on(site: Site, dataset: str) -> None:
+    for path in (site.home / "control").glob(f"{dataset}.*.wait"):
+        path.unlink()
+
+
+def test_a_node_is_held_released_and_prioritised(site: Site) -> None:
+    run, cluster = _waiting_run(site, "c1")
+    assert site.command("hold", run, "B") == f"done: Node B of run {run} (c1): 1 job held."
+    wait_for("the hold", lambda: _statuses(site, cluster, 5) == {"B"})
+    (job,) = site.jobs(f'DAGManJobId == {cluster} && DAGNodeName == "B"')
+    assert job["HoldReason"].startswith("to hold it (by test)")
+    assert site.command("hold", run, "B").startswith("done: ")
+    assert "already held" in site.command("hold", run, "B")
+    assert site.command("priority", run, "C", priority=77).endswith("1 job priority 77.")
+    (job,) = site.jobs(f'DAGManJobId == {cluster} && DAGNodeName == "C"')
+    assert job["JobPrio"] == 77
+    words = site.command("hold", run, "E")
+    assert words == f"failed: Node E of run {run} (c1) has no job in the queue."
+    assert site.command("release", run, "B").endswith("1 job released.")
+    _go_on(site, "c1")
+    assert site.ended(cluster)["ExitCode"] == 0
+
+
+def test_a_run_is_held_released_and_removed(site: Site) -> None:
+    run, cluster = _waiting_run(site, "c2")
+    assert site.command("hold", run).endswith("3 jobs held.")
+    wait_for("the hold", lambda: _statuses(site, cluster, 5) == {"B", "C"})
+    # A job that is released before its shadow has ended is not matched again for about a minute.
+    time.sleep(3)
+    assert site.command("release", run).endswith("3 jobs released.")
+    wait_for("B and C again", lambda: _statuses(site, cluster, 2) == {"B", "C"}, 90)
+    assert site.command("priority", run, priority=5).startswith("done: ")
+    assert site.value("SELECT priority FROM owl_run") == 5
+    assert {job["JobPrio"] for job in site.jobs(f"DAGManJobId == {cluster}")} == {5}
+    assert site.command("remove", run).startswith("done: ")
+    assert site.ended(cluster)["JobStatus"] in {3, 4}
+    wait_for("an empty queue", lambda: not site.jobs(f"DAGManJobId == {cluster}"))
+    assert site.command("remove", run) == f"failed: Run {run} (c2) has no job in the queue."
+
+
+def test_owl_run(site: Site) -> None:
+    run, cluster = _waiting_run(site, "c3")
+
+    def owl(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", _OWL, "run", *arguments],
+            env={
+                **os.environ,
+                "OWL_DATABASE_URL": site.url,
+                "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    held = owl("hold", "c3", "--node", "B", "--by", "ann", "--reason", "look at it")
+    assert (held.returncode, held.stdout) == (0, f"Node B of run {run} (c3): 1 job held.\n")
+    (job,) = site.jobs(f'DAGManJobId == {cluster} && DAGNodeName == "B"')
+    assert job["HoldReason"].startswith("look at it (by ann)")
+    missing = owl("remove", "c3", "--node", "E")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "has no job in the queue" in missing.stderr
+    assert owl("remove", "unknown").returncode == 2
+    assert owl("priority", "c3", "100000").returncode == 2
+    shown = json.loads(owl("show", "c3", "--json").stdout)
+    assert shown["attempts"][0]["cluster"] == cluster
+    assert [node["node"] for node in shown["nodes"]] == list("ABCDE")
+    listed = json.loads(owl("list", "--json").stdout)
+    assert [(r["dataset"], r["nodes"], r["done"]) for r in listed] == [("c3", 5, 0)]
+    assert "c3" in owl("list").stdout
+    assert "drill" in owl("show", "c3").stdout
+    assert owl("remove", "c3", "--by", "ann").returncode == 0
+    site.ended(cluster)
+
+
+def test_a_run_is_removed_before_its_submission(site: Site) -> None:
+    run = site.request("drill", "c4")
+    site.rows(
+        "INSERT INTO owl_command (verb, run_key, requested_by) VALUES ('remove', %(r)s, 'ann')",
+        r=run,
+    )
+    site.start()  # it hears commands before it looks for attempts
+    row = wait_for("the removal", lambda: (r := site.attempt(run))["state"] == "removed" and r)
+    assert "Removed before it was submitted by ann" in row["error_message"]
+    assert site.dagmans(run) == []
