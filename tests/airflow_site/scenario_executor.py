@@ -372,7 +372,7 @@ def test_a_run_that_ends_while_no_scheduler_is_there(site):
     site.loop()
     site.gateway_renders()
     site.attempt_becomes("live")
-    site.nodes_become("done", *NODES)
+    site.nodes_become("done", "A", "B", "C", "D", "E")
     site.attempt_becomes("done")
     site.loop(6)
     assert set(site.tasks().values()) == {"success"}
