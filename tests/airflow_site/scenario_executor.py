@@ -66,6 +66,51 @@ def test_a_job_that_waits_long_is_not_requeued(live):
         assert list(live.runner._get_tis_stuck_in_queued(session)) == []
 
 
+def test_ready_nodes_are_queued_without_the_scheduler(live):
+    live.nodes_become("done", "A")
+    live.executor.sync()
+    assert {name: live.tasks()[name] for name in "BCDE"} == {
+        "B": "queued",
+        "C": "queued",
+        "D": None,
+        "E": None,
+    }
+    assert live.task("B")["try_number"] == 1
+    live.nodes_become("done", "B")
+    live.executor.sync()
+    assert live.tasks()["D"] is None  # waits for C
+    live.nodes_become("done", "C")
+    live.executor.sync()
+    assert (live.tasks()["D"], live.tasks()["E"]) == ("queued", None)
+    live.nodes_become("done", "D", "E")
+    live.attempt_becomes("done")
+    live.loop()
+    assert live.dag_run_state() == "success"
+    assert {live.task(name)["try_number"] for name in "ABCDE"} == {1}
+
+
+def decision(site):
+    """Set when the scheduler last looked at the run; let the executor have its turn."""
+    site.sql("UPDATE dag_run SET last_scheduling_decision = now() WHERE run_id = %(run_id)s")
+    site.executor.sync()
+    (row,) = site.sql("SELECT last_scheduling_decision FROM dag_run WHERE run_id = %(run_id)s")
+    return row["last_scheduling_decision"]
+
+
+def test_the_scheduler_is_called_where_it_has_something_to_decide(live):
+    live.nodes_become("running", "A")
+    assert decision(live) is not None
+    live.nodes_become("done", "A")
+    live.nodes_become("failed", "B", exit_code=1)
+    assert decision(live) is None
+    live.loop()
+    live.nodes_become("running", "C")
+    assert decision(live) is not None
+    live.nodes_become("done", "C")
+    live.attempt_becomes("failed")
+    assert decision(live) is None
+
+
 def test_failure_goes_through_airflow(failed):
     assert failed.tasks() == {
         "launch": "success",
@@ -372,7 +417,7 @@ def test_a_run_that_ends_while_no_scheduler_is_there(site):
     site.loop()
     site.gateway_renders()
     site.attempt_becomes("live")
-    site.nodes_become("done", "A", "B", "C", "D", "E")
+    site.nodes_become("done", *"ABCDE")
     site.attempt_becomes("done")
     site.loop(6)
     assert set(site.tasks().values()) == {"success"}
@@ -396,3 +441,23 @@ def test_a_scheduler_that_died_changes_nothing(live):
     successor.nodes_become("done", "A")
     successor.loop(1)
     assert successor.tasks()["A"] == "success"
+
+
+def test_a_sync_that_fails_says_so_on_the_blackboard(live):
+    def beat():
+        (row,) = live.sql("SELECT state, detail FROM owl_daemon WHERE name = 'executor'")
+        return row
+
+    live.executor._beat_at = 0.0
+    live.loop(1)
+    assert beat()["state"] == "running"
+    live.sql("ALTER TABLE owl_run RENAME COLUMN mirrored TO lost")
+    try:
+        live.loop(1)
+        assert beat()["state"] == "failing"
+        assert "mirrored" in beat()["detail"]["error"]
+    finally:
+        live.sql("ALTER TABLE owl_run RENAME COLUMN lost TO mirrored")
+    live.executor._beat_at = 0.0
+    live.loop(1)
+    assert beat()["state"] == "running"

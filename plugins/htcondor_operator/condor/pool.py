@@ -86,6 +86,8 @@ SPEED_SETTINGS: dict[str, object] = {
     "NEGOTIATOR_CYCLE_DELAY": 1,
     "UPDATE_INTERVAL": 5,
     "RUNBENCHMARKS": 0,
+    # An ordinary user's procd looks through all of /proc for each job: more than the schedd uses.
+    "USE_PROCD": False,
     "CLAIM_WORKLIFE": 3600,
     "JOB_START_DELAY": 0,
     "STARTER_INITIAL_UPDATE_INTERVAL": 2,

@@ -106,18 +106,6 @@ def mirror_success(cur: Cursor, executor: str, since: Any) -> int:
     return int(cur.rowcount)
 
 
-def detach_queued(cur: Cursor, executor: str) -> int:
-    """Take queued task instances out of the scheduler's stuck and adoption checks."""
-    cur.execute(
-        """
-        UPDATE task_instance SET queued_by_job_id = NULL, last_heartbeat_at = NULL
-        WHERE state = 'queued' AND executor = %(executor)s AND queued_by_job_id IS NOT NULL
-        """,
-        {"executor": executor},
-    )
-    return int(cur.rowcount)
-
-
 def _failures(cur: Cursor) -> list[Failure]:
     return [Failure(*row) for row in cur.fetchall()]
 

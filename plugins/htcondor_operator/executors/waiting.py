@@ -77,3 +77,15 @@ def mirror_ready(cur: Cursor, executor: str, since: Any) -> int:
         {"executor": executor, "since": since},
     )
     return int(cur.rowcount)
+
+
+def detach_queued(cur: Cursor, executor: str) -> int:
+    """Take queued task instances out of the scheduler's stuck and adoption checks."""
+    cur.execute(
+        """
+        UPDATE task_instance SET queued_by_job_id = NULL, last_heartbeat_at = NULL
+        WHERE state = 'queued' AND executor = %(executor)s AND queued_by_job_id IS NOT NULL
+        """,
+        {"executor": executor},
+    )
+    return int(cur.rowcount)
