@@ -25,11 +25,13 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
+from htcondor_operator.condor.hooks import starter_hook_config
 from htcondor_operator.condor.install import Condor, ensure_condor
 from htcondor_operator.condor.pool import configuration
 from htcondor_operator.launcher import probes
 from htcondor_operator.launcher.airflow import airflow_settings
 from htcondor_operator.launcher.home import CHECKOUT, Home, load_secrets, write_private
+from htcondor_operator.vocabulary import OwlError
 
 SECRETS = Path(os.environ.get("OWL_SECRETS", "/run/secrets"))
 DOMAIN = "owl.pool"
@@ -92,6 +94,10 @@ def pool_config(role: str, condor: Condor, local: Path) -> str:
             "ALLOW_ADVERTISE_MASTER": f"{OWNER}, {WORKER}",
             "ALLOW_READ": f"{OWNER}, {WORKER}",
         }
+    if role == "execute":
+        extra |= starter_hook_config()
+        # Only jobs that ask for telemetry pay for it.
+        del extra["STARTER_DEFAULT_JOB_HOOK_KEYWORD"]
     if role == "access":
         extra |= {name.upper(): local / "run" / name for name in OWN}
     cpus = int(os.environ.get("OWL_CPUS") or os.cpu_count() or 1)
@@ -271,4 +277,7 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OwlError as error:
+        sys.exit(f"entry: {error.kind.value}: {error.message}")

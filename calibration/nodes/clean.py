@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 from calibration.archive import faults, load, sha256_of
@@ -33,4 +34,7 @@ def run(context: Context) -> None:
         if folder.is_dir():
             shutil.rmtree(folder)
             removed += 1
+    # The work area may be the run's own (it is, under OWL); another dataset's files keep it.
+    with contextlib.suppress(OSError):
+        context.work.rmdir()
     step(f"CL archive verified ({len(manifest['files'])} files), {removed} work folders removed")

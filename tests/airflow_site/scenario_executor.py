@@ -441,3 +441,23 @@ def test_a_scheduler_that_died_changes_nothing(live):
     successor.nodes_become("done", "A")
     successor.loop(1)
     assert successor.tasks()["A"] == "success"
+
+
+def test_a_sync_that_fails_says_so_on_the_blackboard(live):
+    def beat():
+        (row,) = live.sql("SELECT state, detail FROM owl_daemon WHERE name = 'executor'")
+        return row
+
+    live.executor._beat_at = 0.0
+    live.loop(1)
+    assert beat()["state"] == "running"
+    live.sql("ALTER TABLE owl_run RENAME COLUMN mirrored TO lost")
+    try:
+        live.loop(1)
+        assert beat()["state"] == "failing"
+        assert "mirrored" in beat()["detail"]["error"]
+    finally:
+        live.sql("ALTER TABLE owl_run RENAME COLUMN lost TO mirrored")
+    live.executor._beat_at = 0.0
+    live.loop(1)
+    assert beat()["state"] == "running"

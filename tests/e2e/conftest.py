@@ -55,7 +55,7 @@ def stack(state_dir: Path) -> Iterator[Stack]:
         stack = Stack(home, control, variables_of(home.root, state_dir, _cache()))
         if stack.templates.is_relative_to(ROOT):
             pytest.fail("start the stack of OWL_E2E_HOME with OWL_TEMPLATES at a folder of its own")
-        stack.variables.update(OWL_TEMPLATES=str(stack.templates))  # type: ignore[attr-defined]
+        stack.variables["OWL_TEMPLATES"] = str(stack.templates)
         install_templates(stack.templates)
         stack.operator.wait_for_dag("e2e_noisy")
         yield stack

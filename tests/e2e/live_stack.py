@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,7 +54,7 @@ class Stack:
 
     home: Home
     control: Path
-    variables: Mapping[str, str]
+    variables: dict[str, str]
 
     @cached_property
     def environment(self) -> dict[str, str]:
@@ -89,7 +89,7 @@ class Stack:
         """Run ``./owl WORDS``."""
         return subprocess.run(
             [str(ROOT / "owl"), *words],
-            env=dict(self.variables),
+            env=self.variables,
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from tests.e2e.conftest import beside
 from tests.e2e.drills import NODES, Drill
 from tests.e2e.live_stack import Stack, until
 
@@ -32,10 +33,9 @@ def dagman_of(drill: Drill) -> psutil.Process | None:
     return None
 
 
-@pytest.mark.e2e
-@pytest.mark.timeout(600)
-def test_killed_dagman_takes_its_jobs_up_again(alone: Stack) -> None:
-    drill = Drill(alone, "dagman")
+@beside
+def test_killed_dagman_takes_its_jobs_up_again(stack: Stack) -> None:
+    drill = Drill(stack, "dagman")
     drill.will_wait("B")
     drill.start()
     drill.until_started("B")
@@ -89,5 +89,8 @@ def test_all_runs_end_and_every_job_runs_once(alone: Stack) -> None:
         drill.check_grid("success")
         (attempt,) = drill.attempts()
         assert attempt["state"] == "done"
-    after = stack.services()
-    assert all(word["healthy"] for word in after.values()), after
+    until(
+        "every service is healthy",
+        lambda: all(word["healthy"] for word in stack.services().values()),
+        every=1,
+    )

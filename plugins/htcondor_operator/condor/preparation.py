@@ -113,7 +113,8 @@ def _context(attempt: OpenAttempt, settings: Settings, run_dir: Path) -> dict[st
         "dataset": attempt.dataset,
         "run": attempt.run_key,
         "run_dir": run_dir,
-        "work_dir": settings.work,
+        # Two runs of one dataset must not write into the same folder.
+        "work_dir": settings.work / f"r{attempt.run_key}",
         "archive_dir": settings.archive,
         "incoming_dir": settings.incoming,
         "references_dir": settings.references,

@@ -6,6 +6,8 @@ and Airflow's tables, so a scheduler may die at any point and a second one may s
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
 
+from htcondor_operator.blackboard import daemons
 from htcondor_operator.executors import clears, launches, marks, task_mirror, turns, waiting
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ FULL_PASS_S = 60.0
 CLEARED_PASS_S = 2.0
 ABANDONED_AFTER_S = 10.0
 MARKS_EVERY_S = 3.0
+BEAT_EVERY_S = 5.0
 OPERATORS = frozenset({launches.LAUNCH_OPERATOR, "HTCondorNodeOperator"})
 
 
@@ -47,6 +51,7 @@ class HTCondorExecutor(BaseExecutor):
         self._seen: datetime | None = None
         self._full_at = 0.0
         self._marks_at = 0.0
+        self._beat_at = 0.0
         self._cleared_at = 0.0
         # What depends on their failed nodes is the scheduler's to decide.
         self._failed: set[turns.RunKey] = set()
@@ -111,7 +116,7 @@ class HTCondorExecutor(BaseExecutor):
             lambda _session, cur: self._end_marked(cur),
             lambda _session, cur: self._wake(cur),
         )
-        complete = True
+        problems: list[str] = []
         for step in steps:
             try:
                 with create_session() as session:
@@ -120,19 +125,37 @@ class HTCondorExecutor(BaseExecutor):
                     if not cur.fetchone()[0]:
                         return
                     step(session, cur)
-            except DBAPIError as error:
-                complete = False
-                self.log.warning("sync is tried again in the next loop: %s", error)
             except Exception as error:
-                complete = False
-                if getattr(error, "pgcode", None) is None:
-                    self.log.exception("sync is tried again in the next loop")
-                else:
+                problems.append(str(error).strip())
+                if isinstance(error, DBAPIError) or getattr(error, "pgcode", None):
                     self.log.warning("sync is tried again in the next loop: %s", error)
-        if complete:
+                else:
+                    self.log.exception("sync is tried again in the next loop")
+        if not problems:
             self._seen = started
             if full:
                 self._full_at = time.monotonic()
+        self._beat(problems)
+
+    def _beat(self, problems: list[str]) -> None:
+        """Say on the blackboard how the mirroring goes: ``owl status`` and the hook ask there."""
+        from airflow.utils.session import create_session
+
+        if not problems and time.monotonic() - self._beat_at < BEAT_EVERY_S:
+            return
+        self._beat_at = time.monotonic()
+        try:
+            with create_session() as session:
+                daemons.beat(
+                    session.connection().connection.cursor(),
+                    name="executor",
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    state="failing" if problems else "running",
+                    detail={"error": problems[0][:500]} if problems else {},
+                )
+        except Exception as error:
+            self.log.warning("no heartbeat: %s", error)
 
     def _launch(self, session: Session, cur: Cursor) -> None:
         waiting.detach_queued(cur, self.alias)

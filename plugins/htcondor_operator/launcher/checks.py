@@ -11,7 +11,10 @@ from pathlib import Path
 from htcondor_operator.launcher import environment
 from htcondor_operator.launcher.home import CHECKOUT, Home
 
-SUITES = {"fast": ("unit",), "all": ("unit", "integration", "e2e")}
+NO_TESTS = 5
+"""The exit code of pytest when nothing was collected."""
+
+SUITES = {"fast": (("unit",),), "all": (("unit", "integration"), ("e2e",))}
 
 
 def run(home: Home, suite: str, options: list[str]) -> int:
@@ -26,11 +29,19 @@ def run(home: Home, suite: str, options: list[str]) -> int:
     }
     codes = {name: _step(name, command, env) for name, command in steps.items()}
     sys.stdout.write("".join(f"{n}: {'ok' if not c else 'FAILED'}\n" for n, c in codes.items()))
-    folders = [f"tests/{name}" for name in SUITES[suite] if any_tests(CHECKOUT / "tests" / name)]
-    sys.stdout.write(f"pytest: {' '.join(folders)}\n")
-    sys.stdout.flush()
-    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *folders, *options]
-    codes["pytest"] = subprocess.run(pytest, cwd=CHECKOUT, env=env, check=False).returncode
+    for names in SUITES[suite]:
+        folders = [f"tests/{name}" for name in names if any_tests(CHECKOUT / "tests" / name)]
+        sys.stdout.write(f"pytest: {' '.join(folders)}\n")
+        sys.stdout.flush()
+        pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *folders]
+        # End-to-end tests share one stack, so they run in one process.
+        pytest += [] if "e2e" in names else ["-n", "2", "--dist", "loadfile"]
+        code = subprocess.run([*pytest, *options], cwd=CHECKOUT, env=env, check=False).returncode
+        # Options may choose tests of one part only.
+        code = 0 if code == NO_TESTS and options else code
+        codes[f"pytest {' '.join(names)}"] = code
+    failed = [name for name, code in codes.items() if code]
+    sys.stdout.write(f"owl test: {'FAILED: ' + ', '.join(failed) if failed else 'all is well'}\n")
     return max(codes.values())
 
 

@@ -68,6 +68,23 @@ def airflow_job(url: str, job: str) -> Callable[[float], str]:
     return ask
 
 
+def scheduler(url: str) -> Callable[[float], str]:
+    """Return a probe of the scheduler that also asks how its HTCondorExecutor does."""
+    alive = airflow_job(url, "SchedulerJob")
+    sql = """
+        SELECT coalesce(max('HTCondorExecutor: ' || coalesce(detail ->> 'error', state)), '')
+          FROM owl_daemon
+         WHERE name = 'executor' AND state <> 'running'
+           AND beat_at > greatest(%(started)s, now() - %(stale)s * interval '1 second')
+    """
+
+    def ask(started: float) -> str:
+        problem = alive(started)
+        return problem or _scalar(url, sql, {"stale": STALE, "started": _time(started)})
+
+    return ask
+
+
 def heartbeat(url: str, name: str) -> Callable[[float], str]:
     """Return a probe of one of OWL's daemons: the heartbeat of its row in ``owl_daemon``."""
     sql = """

@@ -101,17 +101,19 @@ def services(stack: Stack) -> tuple[Service, ...]:
     ]
     executor = ("htcondor_operator.executors.htcondor",)
     # A triggerer takes 10 s to end (3.3.2) and has nothing to lose: its triggers are rows.
-    for name, job, options, needs, patience in (
-        ("scheduler", "SchedulerJob", ("--skip-serve-logs",), executor, 15.0),
-        ("dag-processor", "DagProcessorJob", (), (), 5.0),
-        ("triggerer", "TriggererJob", ("--skip-serve-logs",), (), 2.0),
+    parser = probes.airflow_job(url, "DagProcessorJob")
+    trigger = probes.airflow_job(url, "TriggererJob")
+    for name, probe, options, needs, patience in (
+        ("scheduler", probes.scheduler(url), ("--skip-serve-logs",), executor, 15.0),
+        ("dag-processor", parser, (), (), 5.0),
+        ("triggerer", trigger, ("--skip-serve-logs",), (), 2.0),
     ):
         found.append(
             Service(
                 name,
                 (*airflow, name, *options),
                 after=("schema",),
-                probe=probes.airflow_job(url, job),
+                probe=probe,
                 modules=needs,
                 patience=patience,
             )
