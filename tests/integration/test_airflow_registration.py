@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata as metadata_of
 import json
 import os
 import subprocess
@@ -49,7 +51,10 @@ print("RESULT" + json.dumps({
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What pip would leave beside the package: its metadata, from pyproject.toml."""
+    """What pip leaves beside the package, made from pyproject.toml where it is not installed."""
+    with contextlib.suppress(metadata_of.PackageNotFoundError):
+        metadata_of.distribution("owl-for-airflow")
+        return tmp_path_factory.mktemp("empty")
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     site = tmp_path_factory.mktemp("site")
     folder = site / f"owl_for_airflow-{project['version']}.dist-info"
