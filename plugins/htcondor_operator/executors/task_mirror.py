@@ -1,7 +1,7 @@
 """Writes Airflow's own tables, with ``waiting.py`` and ``turns.py``: the only modules that do.
 
 The blackboard's rows are mirrored into ``task_instance`` in bulk. This is not public API of
-Airflow; it was written against 3.3.2 and ``tests/integration/test_airflow_contract.py`` fails
+Airflow; it was written against 3.3.2 and ``tests/integration/test_executor.py`` fails
 loudly when the columns or the scheduler's expectations change.
 
 Rules that come from Airflow's scheduler:
