@@ -57,7 +57,9 @@ class Site:
         self.executor.send_callback = self.sent.append
         self.run_id = f"scenario_{uuid.uuid4().hex[:8]}"
 
-    def trigger(self, conf: dict[str, Any] | None, dag_id: str = DAG_ID) -> None:
+    def trigger(
+        self, conf: dict[str, Any] | None, dag_id: str = DAG_ID, triggered_by: str = "CLI"
+    ) -> None:
         from airflow.models.dagbag import DBDagBag
         from airflow.utils.state import DagRunState
         from airflow.utils.types import DagRunTriggeredByType, DagRunType
@@ -70,7 +72,7 @@ class Site:
                 run_after=datetime.now(UTC),
                 conf=conf,
                 run_type=DagRunType.MANUAL,
-                triggered_by=DagRunTriggeredByType.CLI,
+                triggered_by=DagRunTriggeredByType[triggered_by],
                 state=DagRunState.QUEUED,
                 session=session,
             )

@@ -461,3 +461,11 @@ def test_a_sync_that_fails_says_so_on_the_blackboard(live):
     live.executor._beat_at = 0.0
     live.loop(1)
     assert beat()["state"] == "running"
+
+
+def test_a_run_of_dag_test_is_left_to_it(site):
+    site.trigger({"dataset": "drill001"}, triggered_by="TEST")
+    site.loop(3)
+    # Not queued: dag.test() runs what is scheduled.
+    assert site.tasks()["launch"] == "scheduled"
+    assert site.attempts() == []

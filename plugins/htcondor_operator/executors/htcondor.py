@@ -158,6 +158,7 @@ class HTCondorExecutor(BaseExecutor):
             self.log.warning("no heartbeat: %s", error)
 
     def _launch(self, session: Session, cur: Cursor) -> None:
+        waiting.leave_to_dag_test(cur, self.alias)
         waiting.detach_queued(cur, self.alias)
         for launch in launches.new_launches(session, self.alias):
             launches.request_launch(cur, launch)

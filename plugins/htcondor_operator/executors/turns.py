@@ -75,6 +75,7 @@ def ordinary_runs(cur: Cursor) -> set[RunKey]:
         """
         SELECT dr.dag_id, dr.run_id FROM dag_run dr
         WHERE dr.state = 'running' AND dr.last_scheduling_decision IS NOT NULL
+          AND dr.triggered_by IS DISTINCT FROM 'TEST'
           AND NOT EXISTS (SELECT 1 FROM owl_run r WHERE r.dag_id = dr.dag_id
                              AND r.run_id = dr.run_id AND r.mirrored)
         ORDER BY dr.last_scheduling_decision LIMIT %(limit)s
