@@ -55,6 +55,9 @@ def airflow_settings(
         "api_auth": {"jwt_secret": secrets.jwt},
         "scheduler": {
             "max_tis_per_query": 512,
+            # The executor's turn comes once in a loop: a shorter pause is a shorter way from an
+            # event to the grid, for about 1 % of a core.
+            "scheduler_idle_sleep_time": 0.3,
             # At the most: the executor says in each loop how many (executors/turns.py).
             "max_dagruns_per_loop_to_schedule": 100,
             "enable_health_check": False,
