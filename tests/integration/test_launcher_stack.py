@@ -71,6 +71,22 @@ def test_a_killed_service_comes_back(owl: Owl):
     assert _until(back), owl("logs", "mirror")
 
 
+def _gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_a_killed_scheduler_leaves_no_workers(owl: Owl):
+    scheduler = owl.status()["services"]["scheduler"]["pid"]
+    workers = _until(lambda: psutil.Process(scheduler).children(recursive=True))
+    assert workers
+    os.kill(scheduler, signal.SIGKILL)
+    assert _until(lambda: all(_gone(worker) for worker in workers), 30)
+    assert _until(lambda: owl.status()["services"]["scheduler"]["healthy"], 90)
+
+
 def test_commands_run_in_the_environment(owl: Owl):
     out = owl("--", "sh", "-c", 'echo "$CONDOR_CONFIG" && condor_version && airflow version')
     assert str(owl.home / "pool" / "condor_config") in out

@@ -141,6 +141,8 @@ class Watch:
         self._tell(ServiceState.STARTING, "")
 
     def _ended(self, code: int) -> None:
+        if not self.service.stop:
+            end_group(self.word.pid)
         self._process = None
         self._question = None
         self.word.pid = 0
@@ -194,6 +196,16 @@ class Watch:
             self._process = None
         self.word.pid = 0
         self._tell(ServiceState.STOPPED, "")
+
+
+def end_group(leader: int) -> None:
+    """End what a process left behind in its session's group.
+
+    A scheduler that was killed leaves LocalExecutor's idle workers, which nobody ends (3.3.2).
+    HTCondor's and PostgreSQL's children see for themselves that their parent is gone.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def stop_process(service: Service | None, pid: int, created: float) -> None:
