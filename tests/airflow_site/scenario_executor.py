@@ -468,7 +468,7 @@ def test_a_run_of_dag_test_is_left_to_it(site):
     site.loop(1)
     # The scheduler was faster: what it queued is given back, and it gets nothing of it again.
     site.sql(
-        """UPDATE task_instance SET state = 'queued', queued_dttm = now() - interval '1 minute'
+        """UPDATE task_instance SET state = 'queued', queued_dttm = now() - interval '10 minutes'
            WHERE run_id = %(run_id)s AND task_id = 'launch'"""
     )
     site.loop(4)

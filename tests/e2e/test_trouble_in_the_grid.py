@@ -82,6 +82,7 @@ def test_removed_run_can_be_rescued(stack: Stack) -> None:
     drill.will_wait("C")
     drill.start()
     drill.until_started("C")
+    drill.until("B is done", lambda: drill.nodes()["B"]["state"] == "done")
     assert stack.owl("run", "remove", drill.dataset, "--by", "jo").returncode == 0
     drill.until_ended("failed", 1)
     assert drill.attempts()[0]["state"] == "removed"

@@ -82,7 +82,9 @@ def mirror_ready(cur: Cursor, executor: str, since: Any) -> int:
 DAG_TEST_POOL = "dag.test"
 """A pool that does not exist: the scheduler queues nothing of it, ``dag.test()`` does not look."""
 
-DAG_TEST_GRACE_S = 15.0
+DAG_TEST_GRACE_S = 90.0
+"""Starting a task takes ``dag.test()`` half a minute on a busy machine (the API server's code is
+imported for it): what is given back too early fails."""
 
 
 def leave_to_dag_test(cur: Cursor, executor: str) -> int:
