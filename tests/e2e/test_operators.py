@@ -6,6 +6,8 @@ import json
 import uuid
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import beside
 from tests.e2e.drills import NODES, Drill
 from tests.e2e.live_stack import Stack
@@ -33,7 +35,7 @@ from airflow.sdk import DAG
 
 from htcondor_operator.operators.dag import HTCondorDagOperator
 
-with DAG("e2e_any_file", schedule=None) as dag:
+with DAG("e2e_any_file_%d", schedule=None) as dag:
     HTCondorDagOperator(
         task_id="run_it",
         dag_file="{{ dag_run.conf['file'] }}",
@@ -42,8 +44,10 @@ with DAG("e2e_any_file", schedule=None) as dag:
 """
 
 
-@beside
-def test_dag_test_takes_the_same_way_through_the_pool(stack: Stack) -> None:
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_dag_test_takes_the_same_way_through_the_pool(alone: Stack) -> None:
+    stack = alone  # dag.test() starts an API server of its own: half a minute on a busy machine
     drill = Drill(stack, "dagtest")
     conf = {"dataset": drill.dataset, "control": str(stack.control)}
     done = stack.owl(
@@ -63,32 +67,36 @@ def run_any_file(stack: Stack, code: int) -> tuple[str, str, dict[str, str]]:
     folder.mkdir()
     file = folder / "any.dag"
     file.write_text(ANY_DAG % code)
-    (folder / "any_file.py").write_text(ANY_FILE_DAG)
+    (folder / "any_file.py").write_text(ANY_FILE_DAG % code)
     conf = {"dataset": dataset, "file": str(file)}
     done = stack.owl(
         "--",
         "env",
         f"AIRFLOW__CORE__DAGS_FOLDER={folder}",
-        *("airflow", "dags", "test", "e2e_any_file", "--conf", json.dumps(conf)),
+        *("airflow", "dags", "test", f"e2e_any_file_{code}", "--conf", json.dumps(conf)),
         timeout=300,
     )
-    (run,) = stack.sql("SELECT * FROM owl_run WHERE dataset = %(name)s", name=dataset)
+    runs = stack.sql("SELECT * FROM owl_run WHERE dataset = %(name)s", name=dataset)
+    assert len(runs) == 1, done.stdout[-3000:] + done.stderr[-3000:]
+    run = runs[0]
     nodes = stack.sql("SELECT node, state FROM owl_node WHERE run_key = %(k)s", k=run["run_key"])
     told = done.stdout + done.stderr
     return run["state"], told, {row["node"]: row["state"] for row in nodes}
 
 
-@beside
-def test_any_dag_file_runs_and_its_end_is_the_tasks_end(stack: Stack) -> None:
-    state, told, nodes = run_any_file(stack, 0)
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_any_dag_file_runs_and_its_end_is_the_tasks_end(alone: Stack) -> None:
+    state, told, nodes = run_any_file(alone, 0)
     assert (state, nodes) == ("done", {"FIRST": "done", "SECOND": "done"}), told[-3000:]
     assert "DagRun Finished" in told
     assert "state=success" in told
 
 
-@beside
-def test_any_dag_file_that_fails_says_where_to_look(stack: Stack) -> None:
-    state, told, nodes = run_any_file(stack, 3)
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_any_dag_file_that_fails_says_where_to_look(alone: Stack) -> None:
+    state, told, nodes = run_any_file(alone, 3)
     assert (state, nodes) == ("failed", {"FIRST": "done", "SECOND": "failed"}), told[-3000:]
     assert "any.dag.dagman.out says why" in told
 
