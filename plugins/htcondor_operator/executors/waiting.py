@@ -92,7 +92,8 @@ def leave_to_dag_test(cur: Cursor, executor: str) -> int:
 
     It takes such a run for one of its own (3.3.2), and ``dag.test()`` waits for ever for a task
     instance that somebody else has queued. What was queued before this looked is given back after
-    a while: by then ``dag.test()`` has started what it queued itself.
+    a while: by then ``dag.test()`` has started what it queued itself. Tasks of other executors are
+    kept away only: what a worker has taken is not given back.
     """
     values = {"executor": executor, "pool": DAG_TEST_POOL, "grace": DAG_TEST_GRACE_S}
     cur.execute(
@@ -100,7 +101,7 @@ def leave_to_dag_test(cur: Cursor, executor: str) -> int:
         UPDATE task_instance ti SET pool = %(pool)s
         FROM dag_run d
         WHERE d.dag_id = ti.dag_id AND d.run_id = ti.run_id AND d.triggered_by = 'TEST'
-          AND d.state = 'running' AND ti.executor = %(executor)s AND ti.pool <> %(pool)s
+          AND d.state = 'running' AND ti.pool <> %(pool)s
         """,
         values,
     )
