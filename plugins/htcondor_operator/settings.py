@@ -30,7 +30,12 @@ class Settings:
         One folder per run is made below it (``OWL_RUNS``). Never below ``/tmp``: DAGMan refuses.
     incoming, work, archive, references
         Folders of the payload (``OWL_INCOMING``, ``OWL_WORK``, ``OWL_ARCHIVE``,
-        ``OWL_REFERENCES``).
+        ``OWL_REFERENCES``). Nodes read deliveries from `incoming` itself; files land in folders
+        below it, from which pollers move what is good.
+    quarantine
+        Where pollers move what is bad (``OWL_QUARANTINE``).
+    pollers
+        The file that declares the pollers (``OWL_POLLERS``).
     python
         Interpreter that node jobs use (``OWL_PYTHON``).
     """
@@ -43,6 +48,8 @@ class Settings:
     work: Path
     archive: Path
     references: Path
+    quarantine: Path
+    pollers: Path
     python: str
 
     @staticmethod
@@ -65,5 +72,7 @@ class Settings:
             work=folder("OWL_WORK", data / "work"),
             archive=folder("OWL_ARCHIVE", data / "archive"),
             references=folder("OWL_REFERENCES", data / "references"),
+            quarantine=folder("OWL_QUARANTINE", data / "quarantine"),
+            pollers=folder("OWL_POLLERS", checkout / "include" / "pollers.yaml"),
             python=env.get("OWL_PYTHON", sys.executable),
         )

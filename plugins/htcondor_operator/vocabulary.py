@@ -111,6 +111,87 @@ class CommandState(StrEnum):
     FAILED = "failed"
 
 
+class EntryState(StrEnum):
+    """State of an entry of the queue.
+
+    Only ``waiting`` entries are shoveled. ``held`` is an operator's word about one entry,
+    ``paused`` its campaign's. An ``informational`` entry only says why something has not started.
+    """
+
+    WAITING = "waiting"
+    HELD = "held"
+    PAUSED = "paused"
+    INFORMATIONAL = "informational"
+
+
+class EntryOutcome(StrEnum):
+    """What became of an entry that has left the queue.
+
+    ``shoveled``: it is in Airflow and not known to be over. ``resolved``: an informational entry
+    whose reason is gone.
+    """
+
+    SHOVELED = "shoveled"
+    DONE = "done"
+    FAILED = "failed"
+    REMOVED = "removed"
+    CANCELLED = "cancelled"
+    RESOLVED = "resolved"
+
+
+class Informational(StrEnum):
+    """Types of informational entries: why something has not started."""
+
+    AWAITING_SCI_JIT = "awaiting_sci_jit"
+    AWAITING_GSA_JIT = "awaiting_gsa_jit"
+    COLLECTING_ASN_SCI = "collecting_asn_sci"
+    COLLECTING_ENG = "collecting_eng"
+
+
+class ArrivalState(StrEnum):
+    """What became of a delivered file.
+
+    ``accepted``: journalled, on its way to its place. Then one of: ``queued`` (it has an entry),
+    ``collected`` (its association or a jitter file is waited for), ``stored`` (a companion file),
+    ``verified`` (its checksum was asked for), ``duplicate``, ``quarantined``.
+    """
+
+    ACCEPTED = "accepted"
+    QUEUED = "queued"
+    COLLECTED = "collected"
+    STORED = "stored"
+    VERIFIED = "verified"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+
+
+class AssociationState(StrEnum):
+    """How far the collection of an association's members is."""
+
+    COLLECTING = "collecting"
+    QUEUED = "queued"
+    EXPIRED = "expired"
+
+
+class CampaignState(StrEnum):
+    """State of a campaign: ``proposed`` ones wait for approval, ``done`` have nothing open."""
+
+    PROPOSED = "proposed"
+    REJECTED = "rejected"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    DONE = "done"
+
+
+class PollerState(StrEnum):
+    """State of a poller, by its own heartbeat."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    FAILING = "failing"
+
+
 class Source(StrEnum):
     """Where a row's knowledge comes from."""
 

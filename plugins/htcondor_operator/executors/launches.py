@@ -71,7 +71,7 @@ def new_launches(session: Any, executor: str) -> list[QueuedLaunch]:
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy import and_, exists, select
 
-    from htcondor_operator.blackboard.tables import owl_run
+    from htcondor_operator.blackboard.run_tables import owl_run
 
     known = exists().where(
         owl_run.c.dag_id == TaskInstance.dag_id, owl_run.c.run_id == TaskInstance.run_id

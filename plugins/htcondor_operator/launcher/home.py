@@ -92,7 +92,7 @@ class Home:
         """Make the folders that every service expects."""
         for folder in (self.root, self.airflow, self.logs, self.run):
             folder.mkdir(parents=True, exist_ok=True)
-        for name in ("incoming", "work", "archive", "references"):
+        for name in ("incoming", "work", "archive", "references", "quarantine"):
             (self.root / "data" / name).mkdir(parents=True, exist_ok=True)
         (self.root / "runs").mkdir(exist_ok=True)
 

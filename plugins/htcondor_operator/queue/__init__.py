@@ -1,0 +1,1 @@
+"""What waits for Airflow, and how it gets there: pollers, entries, the shoveler, campaigns."""
