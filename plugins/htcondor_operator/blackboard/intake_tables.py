@@ -29,8 +29,17 @@ owl_queue = sa.Table(
     _time("inserted_at", nullable=False, server_default=NOW),
     _time("updated_at", nullable=False, server_default=NOW),
     sa.UniqueConstraint("fileset", "type", name="owl_queue_once"),
-    # The best entries of a type: what the shoveler takes, and what is listed (queue_views.py).
-    sa.Index("owl_queue_claim", "type", "state", sa.text("priority DESC"), "id"),
+    # The shoveler's: the best entries of a type and instrument.
+    sa.Index(
+        "owl_queue_claim",
+        "type",
+        sa.text("coalesce(instrument, '')"),
+        sa.text("priority DESC"),
+        "id",
+        postgresql_where=sa.text("state = 'waiting'"),
+    ),
+    # What is listed (queue_views.py).
+    sa.Index("owl_queue_list", "type", "state", sa.text("priority DESC"), "id"),
     sa.Index(
         "owl_queue_campaign",
         "campaign",

@@ -560,6 +560,13 @@ def upgrade() -> None:
     op.create_index(
         "owl_queue_claim",
         "owl_queue",
+        ["type", sa.text("coalesce(instrument, '')"), sa.literal_column("priority DESC"), "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "owl_queue_list",
+        "owl_queue",
         ["type", "state", sa.literal_column("priority DESC"), "id"],
         unique=False,
     )
