@@ -19,7 +19,9 @@ from tests.e2e.live_stack import Stack, until
 ENTRIES = 500
 SEEDS = tuple(os.environ.get("OWL_DRAIN_SEEDS", "1").split(","))
 VICTIMS = ("triggerer", "scheduler", "postgres")
-RUNS_OF = "SELECT count(*) AS n FROM dag_run WHERE dag_id = 'e2e_one' AND conf->>'dataset' LIKE %(p)s"
+RUNS_OF = (
+    "SELECT count(*) AS n FROM dag_run WHERE dag_id = 'e2e_one' AND conf->>'dataset' LIKE %(p)s"
+)
 
 
 def number_of_runs(stack: Stack, prefix: str) -> int:
@@ -66,10 +68,12 @@ def test_every_entry_becomes_one_run_whatever_dies(alone: Stack, seed: str) -> N
     )
     until(
         "all are done",
-        lambda: not stack.sql(
-            """SELECT 1 FROM owl_queue_history WHERE fileset LIKE %(p)s AND outcome <> 'done'
+        lambda: (
+            not stack.sql(
+                """SELECT 1 FROM owl_queue_history WHERE fileset LIKE %(p)s AND outcome <> 'done'
                UNION ALL SELECT 1 FROM owl_queue WHERE fileset LIKE %(p)s LIMIT 1""",
-            p=f"{prefix}%",
+                p=f"{prefix}%",
+            )
         ),
         timeout=400,
         every=2,
