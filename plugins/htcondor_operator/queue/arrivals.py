@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from psycopg2.extensions import cursor as Cursor
 
@@ -188,6 +188,25 @@ class FolderPoller:
         note = f"{look.waiting} files are not whole yet" if look.waiting else ""
         return RoundResult(sum(counts.values()), dict(counts), note, look.more)
 
+    def preview(self) -> list[dict[str, Any]]:
+        """Say what a round would do with every file in the folder; nothing is changed."""
+        found = [f for _ in range(2) for f in self._look().found]
+        verdicts = [v for item in found if (v := self._examine(item)) is not None]
+        with self.link.transaction() as cur:
+            planned = self._planned(cur, verdicts)
+        return [
+            {
+                "name": filing.shown(item.verdict.name),
+                "bytes": item.verdict.bytes,
+                "fileset": item.verdict.what.fileset,
+                "use": item.verdict.what.use,
+                "action": item.plan.action.name.lower(),
+                "reason": item.plan.reason,
+                "to": str(item.target),
+            }
+            for item in planned
+        ]
+
     def close(self) -> None:
         """Give the connection back."""
         self.link.close()
@@ -268,17 +287,21 @@ class FolderPoller:
 
     def _journal(self, verdicts: Sequence[Verdict]) -> list[_Planned]:
         with self.link.transaction() as cur:
-            known = arrival_rows.named(cur, [filing.shown(v.name) for v in verdicts])
-            planned = []
-            for verdict in verdicts:
-                rows = known.get(filing.shown(verdict.name), [])
-                what = plan(verdict, rows, self.name, once=self._handler.once)
-                planned.append(_Planned(verdict, what, self._target(verdict, what)))
+            planned = self._planned(cur, verdicts)
             numbers = arrival_rows.write(cur, self.name, [self._row(p) for p in planned])
         return [
             _Planned(p.verdict, p.plan, p.target, number)
             for p, number in zip(planned, numbers, strict=True)
         ]
+
+    def _planned(self, cur: Cursor, verdicts: Sequence[Verdict]) -> list[_Planned]:
+        known = arrival_rows.named(cur, [filing.shown(v.name) for v in verdicts])
+        planned = []
+        for verdict in verdicts:
+            rows = known.get(filing.shown(verdict.name), [])
+            what = plan(verdict, rows, self.name, once=self._handler.once)
+            planned.append(_Planned(verdict, what, self._target(verdict, what)))
+        return planned
 
     def _target(self, verdict: Verdict, what: Plan) -> Path:
         if what.action is not Action.QUARANTINE:
@@ -381,6 +404,8 @@ class FolderPoller:
     def _in_place(self, row: Arrival) -> Taken | None:
         """Return an accepted arrival as taken, when its file was moved before the crash."""
         path = Path(row.path)
+        if path.parent == self.folder:
+            return None  # `retry` has put it back: the scanner finds it
         try:
             about = path.lstat()
             with filing.opened(path) as stream:
