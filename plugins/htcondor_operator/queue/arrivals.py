@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, auto
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -25,6 +24,7 @@ from htcondor_operator.blackboard import arrival_rows
 from htcondor_operator.blackboard.arrival_rows import Arrival, NewArrival
 from htcondor_operator.blackboard.link import Link
 from htcondor_operator.queue import filing
+from htcondor_operator.queue.arrival_plan import Action, Plan, plan
 from htcondor_operator.queue.checksums import companion_fault
 from htcondor_operator.queue.declarations import Declaration
 from htcondor_operator.queue.fits_header import Unreadable
@@ -37,10 +37,7 @@ from htcondor_operator.vocabulary import ArrivalState, ErrorKind, OwlError
 MOST_FILES = 500
 """So many files in one round at the most; the next one follows at once."""
 
-GOOD = frozenset(
-    {ArrivalState.ACCEPTED, ArrivalState.QUEUED, ArrivalState.COLLECTED, ArrivalState.STORED}
-)
-"""States of arrivals whose content is in use."""
+_COUNTED = {Action.DUPLICATE: "duplicate", Action.QUARANTINE: "quarantined"}
 
 log = logging.getLogger(__name__)
 
@@ -65,63 +62,6 @@ class Handler(Protocol):
 
     def each_round(self, cur: Cursor) -> Mapping[str, int]:
         """Do what is due without a file (deadlines)."""
-
-
-class Action(Enum):
-    """What is done with a file."""
-
-    ACCEPT = auto()
-    DUPLICATE = auto()
-    QUARANTINE = auto()
-
-
-_COUNTED = {Action.DUPLICATE: "duplicate", Action.QUARANTINE: "quarantined"}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is done with one file, with which row of the journal, and why."""
-
-    action: Action
-    row: Arrival | None = None
-    reason: str | None = None
-
-
-def plan(verdict: Verdict, known: Sequence[Arrival], poller: str, *, once: bool = True) -> Plan:
-    """Decide about a file by what the journal says of its name.
-
-    Parameters
-    ----------
-    verdict
-        What the file is.
-    known
-        Arrivals of the same name, the oldest first.
-    poller
-        Whose rows may be made anew.
-    once
-        Whether a content is taken only once.
-    """
-    same = [row for row in known if row.sha256 == verdict.sha256 and row.poller == poller]
-    latest = {row.state: row for row in same}
-    accepted = latest.get(ArrivalState.ACCEPTED)
-    quarantined = latest.get(ArrivalState.QUARANTINED)
-    if verdict.fault is not None:
-        return Plan(Action.QUARANTINE, accepted or quarantined, verdict.fault)
-    if accepted is not None or not once:
-        return Plan(Action.ACCEPT, accepted)
-    used = [row for row in known if row.state in GOOD]
-    earlier = [row for row in used if row.sha256 == verdict.sha256]
-    if not earlier:
-        return Plan(Action.ACCEPT, quarantined)
-    if used[-1].sha256 == verdict.sha256:
-        reason = f"the same file as arrival {used[-1].id} of {used[-1].arrived_at:%Y-%m-%d %H:%M}"
-        return Plan(Action.DUPLICATE, latest.get(ArrivalState.DUPLICATE), reason)
-    return Plan(
-        Action.QUARANTINE,
-        quarantined,
-        f"older content: it came as arrival {earlier[-1].id} and was replaced by arrival "
-        f"{used[-1].id}; `owl poller retry` takes it all the same",
-    )
 
 
 @dataclass(frozen=True)
