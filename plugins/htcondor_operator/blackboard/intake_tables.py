@@ -29,7 +29,7 @@ owl_queue = sa.Table(
     _time("inserted_at", nullable=False, server_default=NOW),
     _time("updated_at", nullable=False, server_default=NOW),
     sa.UniqueConstraint("fileset", "type", name="owl_queue_once"),
-    # What the shoveler takes: the best entries of a type and instrument.
+    # The shoveler's: the best entries of a type and instrument.
     sa.Index(
         "owl_queue_claim",
         "type",
@@ -38,7 +38,7 @@ owl_queue = sa.Table(
         "id",
         postgresql_where=sa.text("state = 'waiting'"),
     ),
-    # What is listed: the best entries of a type (queue_views.py).
+    # What is listed (queue_views.py).
     sa.Index("owl_queue_list", "type", "state", sa.text("priority DESC"), "id"),
     sa.Index(
         "owl_queue_campaign",
