@@ -265,6 +265,7 @@ class InvalidName(OwlError, ValueError):
 _IPPPSSOOT = re.compile(r"[ijlo][a-z0-9]{8}", re.ASCII)
 _DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+\-]{0,62}", re.ASCII)
 _WORKFLOW = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+\-]{0,99}", re.ASCII)
 _NODE = re.compile(r"[A-Za-z0-9_.+\-@:]{1,200}", re.ASCII)
 _TASK_UNSAFE = re.compile(r"[^A-Za-z0-9_.\-]")
 
@@ -297,6 +298,15 @@ def node_name(value: object, field: str = "node") -> str:
     if isinstance(value, str) and _NODE.fullmatch(value):
         return value
     raise InvalidName(field, value, "1 to 200 letters, digits or any of '_.+-@:'")
+
+
+def campaign_name(value: object, field: str = "campaign") -> str:
+    """Return `value` if it can name a campaign; raise :class:`InvalidName` if not."""
+    if isinstance(value, str) and _CAMPAIGN.fullmatch(value):
+        return value
+    raise InvalidName(
+        field, value, "1 to 100 letters, digits or any of '_.:+-', beginning with a letter or digit"
+    )
 
 
 def priority(value: object, field: str = "priority") -> int:
