@@ -174,7 +174,11 @@ class AssociationState(StrEnum):
 
 
 class CampaignState(StrEnum):
-    """State of a campaign: ``proposed`` ones wait for approval, ``done`` have nothing open."""
+    """State of a campaign.
+
+    ``proposed`` ones wait for approval. ``done`` is never kept: a running campaign with nothing
+    open is shown so, and runs again when one of its datasets is rescued.
+    """
 
     PROPOSED = "proposed"
     REJECTED = "rejected"
@@ -182,6 +186,38 @@ class CampaignState(StrEnum):
     PAUSED = "paused"
     CANCELLED = "cancelled"
     DONE = "done"
+
+
+class MemberState(StrEnum):
+    """State of one dataset of a campaign, as queue, history and Airflow know it at the moment."""
+
+    WAITING = "waiting"
+    HELD = "held"
+    PAUSED = "paused"
+    STARTING = "starting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    REMOVED = "removed"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its end is still to come."""
+        return self in OPEN_MEMBER_STATES
+
+
+OPEN_MEMBER_STATES = frozenset(
+    {
+        MemberState.WAITING,
+        MemberState.HELD,
+        MemberState.PAUSED,
+        MemberState.STARTING,
+        MemberState.RUNNING,
+    }
+)
 
 
 class PollerState(StrEnum):

@@ -111,7 +111,7 @@ def _condition(option: str, word: str) -> Condition:
     texts = rest.split(",")
     if not all(texts):
         raise _refused(option, word, "a value is empty")
-    if len(texts) > 1 and operator not in {"=", "!=", "~"} or len(texts) > 1 and field.fixed:
+    if (len(texts) > 1 and operator not in {"=", "!=", "~"}) or (len(texts) > 1 and field.fixed):
         raise _refused(option, word, f"{name}{operator} takes one value")
     try:
         values = tuple(field.kind(text) for text in texts)
