@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from htcondor_operator.condor.pool import PersonalPool
+from htcondor_operator.launcher.postgres import Postgres
+from tests.integration.airflow_tables import migrate
 from tests.integration.gateway_site import Site
 
 
@@ -17,3 +20,25 @@ def site(pool: PersonalPool, database: str, run_dir: Path) -> Iterator[Site]:
     site = Site(pool, database, run_dir)
     yield site
     site.close()
+
+
+@pytest.fixture(scope="session")
+def new_airflow_database(postgres: Postgres, state_dir: Path) -> Callable[[], str]:
+    """A function that makes one more fresh database with Airflow's tables and OWL's."""
+    migrate(postgres.ensure_database("airflow_template"), state_dir / "airflow_template")
+
+    def make() -> str:
+        name = f"airflow_{uuid.uuid4().hex[:12]}"
+        postgres.execute(f'CREATE DATABASE "{name}" TEMPLATE airflow_template')
+        return postgres.url(name)
+
+    return make
+
+
+@pytest.fixture
+def airflow_database(postgres: Postgres, new_airflow_database: Callable[[], str]) -> Iterator[str]:
+    """URL of a fresh database with Airflow's tables and OWL's; dropped afterwards."""
+    url = new_airflow_database()
+    yield url
+    name = url.partition("?")[0].rpartition("/")[2]
+    postgres.execute(f'DROP DATABASE "{name}" WITH (FORCE)')

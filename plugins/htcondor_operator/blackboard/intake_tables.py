@@ -28,10 +28,11 @@ owl_queue = sa.Table(
     _time("inserted_at", nullable=False, server_default=NOW),
     _time("updated_at", nullable=False, server_default=NOW),
     sa.UniqueConstraint("fileset", "type", name="owl_queue_once"),
-    # The shoveler's: the best entries of a type.
+    # The shoveler's: the best entries of a type and instrument.
     sa.Index(
         "owl_queue_claim",
         "type",
+        sa.text("coalesce(instrument, '')"),
         sa.text("priority DESC"),
         "id",
         postgresql_where=sa.text("state = 'waiting'"),

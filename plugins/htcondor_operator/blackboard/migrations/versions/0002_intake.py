@@ -499,7 +499,7 @@ def upgrade() -> None:
     op.create_index(
         "owl_queue_claim",
         "owl_queue",
-        ["type", sa.literal_column("priority DESC"), "id"],
+        ["type", sa.text("coalesce(instrument, '')"), sa.literal_column("priority DESC"), "id"],
         unique=False,
         postgresql_where=sa.text("state = 'waiting'"),
     )
