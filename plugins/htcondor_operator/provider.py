@@ -32,6 +32,12 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "sensors": [
+            {"integration-name": name, "python-modules": ["htcondor_operator.sensors.poll"]}
+        ],
+        "triggers": [
+            {"integration-name": name, "python-modules": ["htcondor_operator.triggers.poll"]}
+        ],
         "hooks": [
             {"integration-name": name, "python-modules": ["htcondor_operator.hooks.htcondor"]}
         ],

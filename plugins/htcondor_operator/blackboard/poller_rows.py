@@ -1,0 +1,86 @@
+"""SQL of the pollers' heartbeats (``owl_poller``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import Json
+
+from htcondor_operator.blackboard.rows import named_rows
+from htcondor_operator.vocabulary import PollerState
+
+_LOCKS = 0x6F776C  # "owl": a class of advisory locks of our own
+
+
+def is_paused(cur: Cursor, dag_id: str) -> bool:
+    """Whether Airflow holds a DAG for paused; a DAG that it does not know is not."""
+    cur.execute("SELECT is_paused FROM dag WHERE dag_id = %(dag)s", {"dag": dag_id})
+    row = cur.fetchone()
+    return bool(row and row[0])
+
+
+def try_lock(cur: Cursor, name: str) -> bool:
+    """Take a poller's lock for this session: one round of a poller at a time, wherever."""
+    cur.execute("SELECT pg_try_advisory_lock(%(c)s, hashtext(%(n)s))", {"c": _LOCKS, "n": name})
+    row = cur.fetchone()
+    return bool(row and row[0])
+
+
+def unlock(cur: Cursor, name: str) -> None:
+    """Give a poller's lock back."""
+    cur.execute("SELECT pg_advisory_unlock(%(c)s, hashtext(%(n)s))", {"c": _LOCKS, "n": name})
+
+
+def beat(
+    cur: Cursor,
+    *,
+    name: str,
+    dag_id: str,
+    kind: str,
+    directory: str | None,
+    interval_s: float,
+    state: PollerState,
+    result: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> None:
+    """Write that a poller is alive, and what it found if it found something."""
+    cur.execute(
+        """
+        INSERT INTO owl_poller AS p
+            (name, dag_id, kind, directory, interval_s, state, result_at, result, error)
+        VALUES (%(name)s, %(dag_id)s, %(kind)s, %(directory)s, %(interval_s)s, %(state)s,
+                CASE WHEN %(result)s::jsonb IS NOT NULL THEN now() END,
+                COALESCE(%(result)s::jsonb, '{}'), %(error)s)
+        ON CONFLICT (name) DO UPDATE
+           SET dag_id = excluded.dag_id, kind = excluded.kind, directory = excluded.directory,
+               interval_s = excluded.interval_s, state = excluded.state, error = excluded.error,
+               beat_at = now(),
+               result_at = COALESCE(excluded.result_at, p.result_at),
+               result = CASE WHEN excluded.result_at IS NULL THEN p.result
+                             ELSE excluded.result END
+        """,
+        {
+            "name": name,
+            "dag_id": dag_id,
+            "kind": kind,
+            "directory": directory,
+            "interval_s": interval_s,
+            "state": state.value,
+            "result": None if result is None else Json(dict(result)),
+            "error": error,
+        },
+    )
+
+
+def list_pollers(cur: Cursor) -> list[dict[str, Any]]:
+    """Return all heartbeats, with the seconds since the last one."""
+    cur.execute(
+        """
+        SELECT name, dag_id, kind, directory, interval_s, state, beat_at,
+               extract(epoch FROM now() - beat_at)::float AS age_s, result_at, result, error
+        FROM owl_poller ORDER BY name
+        """
+    )
+    return named_rows(cur)

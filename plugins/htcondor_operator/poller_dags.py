@@ -1,0 +1,60 @@
+"""Makes an Airflow DAG of every declared poller."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from htcondor_operator.queue.declarations import Declaration, load_declarations
+from htcondor_operator.sensors.poll import PollSensor
+from htcondor_operator.vocabulary import ErrorKind, OwlError
+
+TASK_ID = "poll"
+_START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def make_poller_dags(declarations: Path) -> dict[str, DAG]:
+    """Make the DAGs of all declarations that are right (see :func:`check_pollers`)."""
+    return {d.dag_id: make_poller_dag(d) for d in load_declarations(declarations).pollers}
+
+
+def check_pollers(declarations: Path) -> None:
+    """Raise one :class:`OwlError` that names everything that is wrong with the declarations."""
+    errors = load_declarations(declarations).errors
+    if errors:
+        words = "\n".join(f"- {error.message}" for error in errors)
+        raise OwlError(
+            ErrorKind.BAD_CONF,
+            f"Some pollers are not declared right; the others are not concerned.\n{words}",
+        )
+
+
+def make_poller_dag(declaration: Declaration) -> DAG:
+    """Make one poller's DAG: always one run, which the triggerer carries."""
+    with DAG(
+        dag_id=declaration.dag_id,
+        description=declaration.description or f"Poller {declaration.name}",
+        schedule="@continuous",
+        start_date=_START,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        auto_register=False,
+        tags=["owl", "poller", declaration.kind],
+        doc_md=_doc(declaration),
+        default_args={"owner": "owl", "retries": 0},
+    ) as dag:
+        PollSensor(task_id=TASK_ID, poller=declaration.name, poke_interval=declaration.interval_s)
+    return dag
+
+
+def _doc(declaration: Declaration) -> str:
+    where = f" in `{declaration.directory}`" if declaration.directory else ""
+    return (
+        f"{declaration.description}\n\nLooks{where} every {declaration.interval_s:g} s. "
+        f"**Pause this DAG to stop the poller**, unpause it to let it go on. A run ends when "
+        f"something was found, at the latest after an hour; its result is the task's XCom "
+        f"`return_value`. `owl poller show {declaration.name}` shows its heartbeat."
+    )
