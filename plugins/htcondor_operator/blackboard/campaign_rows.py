@@ -161,6 +161,7 @@ def put_members(
     Members are left alone unless they were refused before. A dataset in Airflow is refused, or
     (`join`) its run counts for the campaign.
     """
+    _settle(cur, [each.fileset for each in wanted])
     there = _members(cur, campaign.name, part, [each.fileset for each in wanted])
     new = list({w.fileset: w for w in wanted if w.fileset not in there}.values())
     state = EntryState.PAUSED if campaign.state is CampaignState.PAUSED else EntryState.WAITING
@@ -176,6 +177,28 @@ def put_members(
     if join:
         refused = []
     return Put(added, merged, len(there), joined, tuple(refused))
+
+
+def _settle(cur: Cursor, filesets: Sequence[str]) -> None:
+    """Take Airflow's word for runs that have ended since the shoveler last looked.
+
+    Otherwise a dataset that has just ended would be refused as not over.
+    """
+    cur.execute(
+        """
+        WITH over AS MATERIALIZED (
+          SELECT h.id, d.state, d.end_date FROM owl_queue_history h
+            JOIN dag_run d ON d.dag_id = h.dag_id AND d.run_id = h.run_id
+           WHERE h.outcome = 'shoveled' AND h.fileset = ANY(%(filesets)s)
+             AND d.state IN ('success', 'failed')
+           ORDER BY h.id FOR UPDATE OF h)
+        UPDATE owl_queue_history h
+           SET outcome = CASE over.state WHEN 'success' THEN 'done' ELSE 'failed' END,
+               ended_at = coalesce(over.end_date, now())
+          FROM over WHERE h.id = over.id
+        """,
+        {"filesets": list(filesets)},
+    )
 
 
 def _type(wanted: Wanted) -> str:
