@@ -243,7 +243,8 @@ def test_the_command_line(db, capsys, tmp_path):
     code, out, _ = owl(capsys, "campaign", "cancel", "night7", "--reason", "enough")
     assert (code, out) == (
         0,
-        "night7: state cancelled, entries 2, removed from htcondor 0, ended before launch 0, go on 0\n",
+        "night7: state cancelled, entries 2, removed from htcondor 0, ended before launch 0, "
+        "go on 0\n",
     )
     code, _, err = owl(capsys, "campaign", "status", "nobody")
     assert "There is no campaign 'nobody'" in err
@@ -267,7 +268,7 @@ def test_chosen_by_the_catalogue(db, capsys):
     code, out, _ = owl(capsys, *words, "instrument=WF3 from=2026-01-01 to=2026-01-03")
     assert json.loads(out)["added"] == 1
     assert execute(db, "SELECT fileset, instrument FROM owl_queue") == [("ie01", "WF3")]
-    code, out, err = owl(capsys, *words, "instrument=WFC3", "--add")
+    _, out, _ = owl(capsys, *words, "instrument=WFC3", "--add")
     assert (json.loads(out)["added"], json.loads(out)["members"]) == (1, 1)
     code, _, err = owl(capsys, *words, "filters=F999W")
     assert "nothing was chosen" in err

@@ -155,14 +155,16 @@ def put_members(
     part: str = "",
     by: str,
     join: bool = False,
+    again: bool = False,
 ) -> Put:
     """Put datasets into the queue for a campaign, which the caller has locked.
 
-    Members are left alone unless they were refused before. A dataset in Airflow is refused, or
-    (`join`) its run counts for the campaign.
+    Members are left alone unless they were refused before, or `again`: then the member's new entry
+    counts. A dataset in Airflow is refused, or (`join`) its run counts for the campaign.
     """
     _settle(cur, [each.fileset for each in wanted])
-    there = _members(cur, campaign.name, part, [each.fileset for each in wanted])
+    names = [each.fileset for each in wanted]
+    there = set() if again else _members(cur, campaign.name, part, names)
     new = list({w.fileset: w for w in wanted if w.fileset not in there}.values())
     state = EntryState.PAUSED if campaign.state is CampaignState.PAUSED else EntryState.WAITING
     added = merged = joined = 0

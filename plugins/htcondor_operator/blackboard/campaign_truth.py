@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 MEMBERS = """
-SELECT m.campaign, m.part, m.fileset, m.type, m.entry, m.note, h.dag_id, h.run_id, h.left_at,
+SELECT m.campaign, m.part, m.fileset, m.type, m.entry, m.note, m.put_at,
+       h.dag_id, h.run_id, h.left_at,
        coalesce(d.end_date, h.ended_at) AS ended_at,
        CASE WHEN m.entry IS NULL THEN 'refused'
             WHEN q.id IS NOT NULL THEN q.state

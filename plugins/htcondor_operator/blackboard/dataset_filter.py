@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -158,18 +158,34 @@ class Found:
 
     dataset: str
     instrument: str | None
-    is_association: bool
+    members: tuple[str, ...] = ()
+
+    @property
+    def is_association(self) -> bool:
+        """Whether it was made of other exposures."""
+        return bool(self.members)
+
+
+_FIND = """
+SELECT p.dataset, min(p.instrument_name), max(p.members) FROM owl_product p WHERE {condition}
+ GROUP BY p.dataset ORDER BY min(p.observed_at), p.dataset
+"""
 
 
 def find_datasets(cur: Cursor, conditions: tuple[Condition, ...]) -> list[Found]:
     """Return the datasets with a product for which all conditions hold, the oldest first."""
     condition, parameters = where(conditions)
+    cur.execute(_FIND.format(condition=condition), parameters)
+    return _found(cur)
+
+
+def catalogued(cur: Cursor, datasets: Sequence[str]) -> list[Found]:
+    """Return those of `datasets` that are in the catalogue."""
     cur.execute(
-        f"""
-        SELECT p.dataset, min(p.instrument_name), bool_or(p.members <> '{{}}')
-          FROM owl_product p WHERE {condition}
-         GROUP BY p.dataset ORDER BY min(p.observed_at), p.dataset
-        """,  # noqa: S608 - columns and operators of the table above, values as parameters
-        parameters,
+        _FIND.format(condition="p.dataset = ANY(%(datasets)s)"), {"datasets": list(datasets)}
     )
-    return [Found(*row) for row in cur.fetchall()]
+    return _found(cur)
+
+
+def _found(cur: Cursor) -> list[Found]:
+    return [Found(row[0], row[1], tuple(row[2])) for row in cur.fetchall()]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htcondor_operator.blackboard.campaign_rows import Wanted
-from htcondor_operator.blackboard.dataset_filter import find_datasets, parse
+from htcondor_operator.blackboard.dataset_filter import Found, catalogued, find_datasets, parse
 from htcondor_operator.dagman.workflows import Workflow, load_workflow, workflow_folders
 from htcondor_operator.queue.dataset_lists import read_datasets
 from htcondor_operator.queue.instruments import queue_instrument
@@ -68,13 +68,31 @@ def choose(
             f"{', '.join(sorted(workflow.params)) or 'none'}.",
         )
     if lines is not None:
-        found = {name: queue_instrument(name) for name in read_datasets(lines, source)}
+        names = read_datasets(lines, source)
+        known = {each.dataset: each for each in catalogued(cur, names)}
+        found = [known.get(name) or Found(name, None) for name in names]
     else:
-        catalogue = find_datasets(cur, parse(where or ""))
-        found = {
-            each.dataset: queue_instrument(each.dataset, each.instrument) for each in catalogue
-        }
-    return [
-        Wanted(name, type_, workflow.instrument or instrument, dict(params))
-        for name, instrument in found.items()
-    ]
+        found = find_datasets(cur, parse(where or ""))
+    return [wanted(each, workflow, params) for each in found]
+
+
+def wanted(found: Found, workflow: Workflow, params: Mapping[str, Any]) -> Wanted:
+    """Return what a campaign asks for of one dataset.
+
+    Raises
+    ------
+    OwlError
+        The workflow needs an association's members, and they are not known.
+    """
+    payload = dict(params)
+    if "members" in workflow.params and "members" not in payload:
+        if found.members:
+            payload["members"] = list(found.members)
+        elif "default" not in workflow.params["members"]:
+            raise OwlError(
+                ErrorKind.BAD_CONF,
+                f"{found.dataset} is not an association of the archive's catalogue, so its members "
+                f"are not known, and {workflow.name} needs them. Leave it out.",
+            )
+    instrument = queue_instrument(found.dataset, workflow.instrument or found.instrument)
+    return Wanted(found.dataset, workflow.name, instrument, payload)
