@@ -50,6 +50,15 @@ def tables(url: str) -> set[str]:
     return names
 
 
+def functions(url: str) -> list[object]:
+    connection = connect_url(url, application="test")
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT proname FROM pg_proc WHERE proname LIKE 'owl%'")
+        names = [name for (name,) in cursor.fetchall()]
+    connection.close()
+    return names
+
+
 def catalogue(url: str) -> list[tuple[object, ...]]:
     """Everything that alembic's comparison does not look at, such as identity and keys."""
     connection = connect_url(url, application="test")
@@ -65,6 +74,16 @@ def catalogue(url: str) -> list[tuple[object, ...]]:
             UNION ALL
             SELECT tablename, indexname, indexdef, '', '', ''
             FROM pg_indexes WHERE tablename LIKE 'owl%'
+            UNION ALL
+            SELECT tgrelid::regclass::text, tgname, pg_get_triggerdef(oid), '', '', ''
+            FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'owl%'
+            UNION ALL
+            SELECT '', proname, pg_get_functiondef(oid), '', '', ''
+            FROM pg_proc WHERE proname LIKE 'owl%'
+            UNION ALL
+            SELECT attrelid::regclass::text, attname, attcollation::regcollation::text, '', '', ''
+            FROM pg_attribute
+            WHERE attnum > 0 AND attcollation <> 0 AND attrelid::regclass::text LIKE 'owl%'
             ORDER BY 1, 2, 3
             """
         )
@@ -77,6 +96,7 @@ def test_migrations_and_create_all_agree(empty: str, database: str) -> None:
     upgrade(empty)
     assert differences(empty) == []
     assert catalogue(empty) == catalogue(database)
+    assert len(functions(empty)) == 2
 
 
 def test_upgrade_again_and_downgrade_to_nothing(empty: str) -> None:
@@ -85,6 +105,7 @@ def test_upgrade_again_and_downgrade_to_nothing(empty: str) -> None:
     assert set(metadata.tables) | {VERSION_TABLE} == tables(empty)
     downgrade(empty, "base")
     assert tables(empty) == {VERSION_TABLE}
+    assert functions(empty) == []
     upgrade(empty)
     assert differences(empty) == []
 

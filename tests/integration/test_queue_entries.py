@@ -173,9 +173,9 @@ def test_informational_entries_come_change_and_go(connection: Connection) -> Non
 def test_leave_says_how_many_were_still_there(connection: Connection) -> None:
     with connection, connection.cursor() as cur:
         add_entries(cur, [NewEntry("a", "w", reason="night 7"), NewEntry("b", "w", 3)])
-        ids = list(entry_ids(cur, "w", ["a", "b"]).values())
-        assert leave(cur, [*ids[:1], 10**9], EntryOutcome.REMOVED, None) == 1
-        assert leave(cur, ids, EntryOutcome.CANCELLED, "not wanted") == 1
+        ids = entry_ids(cur, "w", ["a", "b"])
+        assert leave(cur, [ids["a"], 10**9], EntryOutcome.REMOVED, None) == 1
+        assert leave(cur, list(ids.values()), EntryOutcome.CANCELLED, "not wanted") == 1
     found = rows(connection, "SELECT fileset, outcome, reason, priority FROM owl_queue_history")
     assert sorted(found) == [("a", "removed", "night 7", 0), ("b", "cancelled", "not wanted", 3)]
 

@@ -62,6 +62,7 @@ def _columns(item: sa.UniqueConstraint) -> str:
 
 def _row(column: sa.Column[object]) -> str:
     kind = column.type.compile(dialect=postgresql.dialect()).lower()  # type: ignore[no-untyped-call]
+    kind = kind.partition(" collate")[0]
     notes = [
         *(["key"] if column.primary_key else []),
         *[f"-> {key.column.table.name}" for key in column.foreign_keys],

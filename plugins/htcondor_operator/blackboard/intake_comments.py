@@ -41,7 +41,7 @@ INTAKE_COMMENTS: dict[str, dict[str, str]] = {
         "id": "Number of the row.",
         "type": "Type of the entries.",
         "priority": "Priority of the entries.",
-        "state": "Their state (EntryState), or left.",
+        "state": "Their state (EntryState), or their outcome when they have left (EntryOutcome).",
         "n": "So many more (or fewer) since the rows before.",
     },
     "owl_setting": {

@@ -12,11 +12,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from htcondor_operator.blackboard.columns import NOW, metadata
 from htcondor_operator.blackboard.columns import time_column as _time
 
+# Names of filesets sort by their bytes, so that an index finds prefixes on every server.
 owl_queue = sa.Table(
     "owl_queue",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(always=False), primary_key=True),
-    sa.Column("fileset", sa.Text, nullable=False),
+    sa.Column("fileset", sa.Text(collation="C"), nullable=False),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("instrument", sa.Text),
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),
@@ -37,8 +38,17 @@ owl_queue = sa.Table(
         "id",
         postgresql_where=sa.text("state = 'waiting'"),
     ),
-    sa.Index("owl_queue_type", "type", "id"),
-    sa.Index("owl_queue_campaign", "campaign", "id"),
+    # What is listed (queue_views.py).
+    sa.Index("owl_queue_list", "type", "state", sa.text("priority DESC"), "id"),
+    sa.Index(
+        "owl_queue_campaign",
+        "campaign",
+        "type",
+        "state",
+        sa.text("priority DESC"),
+        "id",
+        postgresql_where=sa.text("campaign IS NOT NULL"),
+    ),
 )
 
 owl_queue_history = sa.Table(
@@ -46,7 +56,7 @@ owl_queue_history = sa.Table(
     metadata,
     # The entry's number in the queue.
     sa.Column("id", sa.BigInteger, primary_key=True),
-    sa.Column("fileset", sa.Text, nullable=False),
+    sa.Column("fileset", sa.Text(collation="C"), nullable=False),
     sa.Column("type", sa.Text, nullable=False),
     sa.Column("instrument", sa.Text),
     sa.Column("priority", sa.Integer, nullable=False),
@@ -62,7 +72,18 @@ owl_queue_history = sa.Table(
     _time("ended_at"),
     sa.UniqueConstraint("dag_id", "run_id", name="owl_queue_history_run"),
     sa.Index("owl_queue_history_fileset", "fileset", "type"),
-    sa.Index("owl_queue_history_campaign", "campaign", "id"),
+    # What left last (queue_views.py).
+    sa.Index("owl_queue_history_left", "type", "outcome", "priority", "left_at", "id"),
+    sa.Index(
+        "owl_queue_history_campaign",
+        "campaign",
+        "type",
+        "outcome",
+        "priority",
+        "left_at",
+        "id",
+        postgresql_where=sa.text("campaign IS NOT NULL"),
+    ),
     # What is in Airflow and not known to be over: what a further entry of a fileset waits for.
     sa.Index(
         "owl_queue_history_open",

@@ -12,6 +12,58 @@ branch_labels = None
 depends_on = None
 
 
+_QUEUE_TALLIED = (
+    """
+CREATE OR REPLACE FUNCTION owl_queue_tallied() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO owl_queue_tally (type, priority, state, n)
+        SELECT type, priority, state, count(*) FROM new_rows GROUP BY 1, 2, 3;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO owl_queue_tally (type, priority, state, n)
+        SELECT type, priority, state, -count(*) FROM old_rows GROUP BY 1, 2, 3;
+    ELSE
+        INSERT INTO owl_queue_tally (type, priority, state, n)
+        SELECT type, priority, state, sum(n)
+        FROM (SELECT type, priority, state, 1 FROM new_rows
+              UNION ALL
+              SELECT type, priority, state, -1 FROM old_rows) AS c(type, priority, state, n)
+        GROUP BY 1, 2, 3 HAVING sum(n) <> 0;
+    END IF;
+    RETURN NULL;
+END
+$$""",
+    """CREATE TRIGGER owl_queue_insert AFTER INSERT ON owl_queue REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_queue_tallied()""",
+    """CREATE TRIGGER owl_queue_update AFTER UPDATE ON owl_queue REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_queue_tallied()""",
+    """CREATE TRIGGER owl_queue_delete AFTER DELETE ON owl_queue REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_queue_tallied()""",
+)
+_HISTORY_TALLIED = (
+    """
+CREATE OR REPLACE FUNCTION owl_queue_history_tallied() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO owl_queue_tally (type, priority, state, n)
+        SELECT type, priority, outcome, count(*) FROM new_rows GROUP BY 1, 2, 3;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO owl_queue_tally (type, priority, state, n)
+        SELECT type, priority, outcome, -count(*) FROM old_rows GROUP BY 1, 2, 3;
+    ELSE
+        INSERT INTO owl_queue_tally (type, priority, state, n)
+        SELECT type, priority, state, sum(n)
+        FROM (SELECT type, priority, outcome, 1 FROM new_rows
+              UNION ALL
+              SELECT type, priority, outcome, -1 FROM old_rows) AS c(type, priority, state, n)
+        GROUP BY 1, 2, 3 HAVING sum(n) <> 0;
+    END IF;
+    RETURN NULL;
+END
+$$""",
+    """CREATE TRIGGER owl_queue_history_insert AFTER INSERT ON owl_queue_history REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_queue_history_tallied()""",
+    """CREATE TRIGGER owl_queue_history_update AFTER UPDATE ON owl_queue_history REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_queue_history_tallied()""",
+    """CREATE TRIGGER owl_queue_history_delete AFTER DELETE ON owl_queue_history REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_queue_history_tallied()""",
+)
+
+
 def upgrade() -> None:
     """Make the tables of the intake."""
     op.create_table(
@@ -435,7 +487,10 @@ def upgrade() -> None:
             comment="Number of the entry; the order among equals, and part of the DAG run's id.",
         ),
         sa.Column(
-            "fileset", sa.Text(), nullable=False, comment="Name of the dataset or association."
+            "fileset",
+            sa.Text(collation="C"),
+            nullable=False,
+            comment="Name of the dataset or association.",
         ),
         sa.Column(
             "type",
@@ -495,7 +550,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("fileset", "type", name="owl_queue_once"),
         comment="The Data Processing Queue: filesets that wait to be shoveled into Airflow.",
     )
-    op.create_index("owl_queue_campaign", "owl_queue", ["campaign", "id"], unique=False)
+    op.create_index(
+        "owl_queue_campaign",
+        "owl_queue",
+        ["campaign", "type", "state", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+        postgresql_where=sa.text("campaign IS NOT NULL"),
+    )
     op.create_index(
         "owl_queue_claim",
         "owl_queue",
@@ -503,14 +564,24 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'waiting'"),
     )
-    op.create_index("owl_queue_type", "owl_queue", ["type", "id"], unique=False)
+    op.create_index(
+        "owl_queue_list",
+        "owl_queue",
+        ["type", "state", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+    )
+    for statement in _QUEUE_TALLIED:
+        op.execute(statement)
     op.create_table(
         "owl_queue_history",
         sa.Column(
             "id", sa.BigInteger(), nullable=False, comment="Number that the entry had in the queue."
         ),
         sa.Column(
-            "fileset", sa.Text(), nullable=False, comment="Name of the dataset or association."
+            "fileset",
+            sa.Text(collation="C"),
+            nullable=False,
+            comment="Name of the dataset or association.",
         ),
         sa.Column(
             "type",
@@ -572,7 +643,17 @@ def upgrade() -> None:
         comment="Entries that have left the queue (DpQueueHist).",
     )
     op.create_index(
-        "owl_queue_history_campaign", "owl_queue_history", ["campaign", "id"], unique=False
+        "owl_queue_history_campaign",
+        "owl_queue_history",
+        ["campaign", "type", "outcome", "priority", "left_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("campaign IS NOT NULL"),
+    )
+    op.create_index(
+        "owl_queue_history_left",
+        "owl_queue_history",
+        ["type", "outcome", "priority", "left_at", "id"],
+        unique=False,
     )
     op.create_index(
         "owl_queue_history_fileset", "owl_queue_history", ["fileset", "type"], unique=False
@@ -584,6 +665,8 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("outcome = 'shoveled'"),
     )
+    for statement in _HISTORY_TALLIED:
+        op.execute(statement)
     op.create_table(
         "owl_queue_tally",
         sa.Column(
@@ -595,7 +678,12 @@ def upgrade() -> None:
         ),
         sa.Column("type", sa.Text(), nullable=False, comment="Type of the entries."),
         sa.Column("priority", sa.Integer(), nullable=False, comment="Priority of the entries."),
-        sa.Column("state", sa.Text(), nullable=False, comment="Their state (EntryState), or left."),
+        sa.Column(
+            "state",
+            sa.Text(),
+            nullable=False,
+            comment="Their state (EntryState), or their outcome when they have left (EntryOutcome).",
+        ),
         sa.Column(
             "n",
             sa.BigInteger(),
@@ -714,20 +802,10 @@ def downgrade() -> None:
     op.drop_table("owl_association_member")
     op.drop_table("owl_setting")
     op.drop_table("owl_queue_tally")
-    op.drop_index(
-        "owl_queue_history_open",
-        table_name="owl_queue_history",
-        postgresql_where=sa.text("outcome = 'shoveled'"),
-    )
-    op.drop_index("owl_queue_history_fileset", table_name="owl_queue_history")
-    op.drop_index("owl_queue_history_campaign", table_name="owl_queue_history")
     op.drop_table("owl_queue_history")
-    op.drop_index("owl_queue_type", table_name="owl_queue")
-    op.drop_index(
-        "owl_queue_claim", table_name="owl_queue", postgresql_where=sa.text("state = 'waiting'")
-    )
-    op.drop_index("owl_queue_campaign", table_name="owl_queue")
     op.drop_table("owl_queue")
+    op.execute("DROP FUNCTION owl_queue_history_tallied()")
+    op.execute("DROP FUNCTION owl_queue_tallied()")
     op.drop_index("owl_product_run", table_name="owl_product")
     op.drop_index("owl_product_observed", table_name="owl_product")
     op.drop_table("owl_product")
