@@ -226,7 +226,7 @@ def test_the_command_line(db, capsys, tmp_path):
     assert code == 2
     assert "There is a campaign 'night7' already" in err
     code, _, err = owl(capsys, *words[:4], "nonsense", *words[5:])
-    assert "type 'nonsense' is not a workflow; there are bench_true" in err
+    assert "type 'nonsense' is not a workflow; there are " in err
     code, _, err = owl(capsys, "campaign", "create", "n8", "--type", "drill")
     assert "one of --datasets FILE and --where" in err
     code, out, _ = owl(capsys, "campaign", "pause", "night7", "--json")
@@ -270,7 +270,7 @@ def test_chosen_by_the_catalogue(db, capsys):
     assert execute(db, "SELECT fileset, instrument FROM owl_queue") == [("ie01", "WF3")]
     _, out, _ = owl(capsys, *words, "instrument=WFC3", "--add")
     assert (json.loads(out)["added"], json.loads(out)["members"]) == (1, 1)
-    code, _, err = owl(capsys, *words, "filters=F999W")
+    _, _, err = owl(capsys, *words, "filters=F999W")
     assert "nothing was chosen" in err
 
 
