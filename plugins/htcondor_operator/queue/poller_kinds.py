@@ -67,6 +67,7 @@ KINDS: dict[str, str] = {
     "checksum": "htcondor_operator.queue.checksum_poller:make_poller",
     "delivery": "htcondor_operator.queue.delivery_poller:make_poller",
     "jitter": "htcondor_operator.queue.jitter_poller:make_poller",
+    "shoveler": "htcondor_operator.queue.shoveler_poller:make_poller",
 }
 """Kind -> ``module:function``, a :class:`Factory`."""
 

@@ -35,11 +35,14 @@ class Batch:
         What was planned, and why types wait.
     busy
         Another process was shoveling, so nothing was done.
+    stopped
+        The policy says stop.
     """
 
     shoveled: int = 0
     plan: Plan = field(default_factory=lambda: Plan({}, {}, ""))
     busy: bool = False
+    stopped: bool = False
 
 
 def read_policy(cur: Cursor) -> Policy:
@@ -74,7 +77,7 @@ def shovel_batch(cur: Cursor, policy: Policy | None = None) -> Batch:
         return Batch(busy=True)
     policy = read_policy(cur) if policy is None else policy
     if policy.stop or not claim_rows.anything_waits(cur):
-        return Batch()
+        return Batch(stopped=policy.stop)
     cells, load = look(cur, policy)
     decided = plan(policy, cells, load)
     return Batch(shovel(cur, decided.grants), decided)
