@@ -30,11 +30,14 @@ class RoundResult:
         The same by sort, for people: ``{"queued": 3, "quarantined": 1}``.
     note
         A sentence for the heartbeat.
+    more
+        There is more at once: the next round does not wait for the interval.
     """
 
     found: int
     counts: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    more: bool = False
 
 
 class Poller(Protocol):
