@@ -85,7 +85,7 @@ def test_why(owl, filled):
     owl("set", "batch=2", "--reason", "test")
     words = owl("why")
     assert (
-        "others have their share (priority, weight); a batch has 2 entries at the most (batch)."
+        "a batch has 2 entries at the most (batch)."
         in words
     )
     assert "The shoveler has never worked" in words

@@ -296,6 +296,6 @@ def _why(type_: str, cells: list[Cell], share: _Share, limit: str) -> str:
     obstacles = [share.obstacle(type_, name) for name in open_to]
     if None not in obstacles and not share.policy.stop:
         return "; ".join(sorted({words for words in obstacles if words})) + "."
-    if share.total:
+    if share.total > sum(n for (own, _), n in share.grants.items() if own == type_):
         return f"others have their share (priority, weight); {limit}."
     return f"{limit}."
