@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,39 @@ def put(shelf: Path, source: Path) -> dict[str, Any]:
     return {"bytes": source.stat().st_size, "sha256": wanted}
 
 
-def record(shelf: Path, files: dict[str, dict[str, Any]], facts: dict[str, Any]) -> bool:
-    """Merge records into the manifest; return whether it changed (a re-run leaves it as it is)."""
+def record(
+    shelf: Path,
+    files: Mapping[str, dict[str, Any]],
+    facts: Mapping[str, Any],
+    observations: Mapping[str, dict[str, Any]] | None = None,
+) -> bool:
+    """Merge records into the manifest; return whether it changed (a re-run leaves it as it is).
+
+    Parameters
+    ----------
+    shelf
+        The dataset's folder in the archive.
+    files
+        File name -> record. A file whose content is another one than before gets a new
+        ``archived`` time, which tells the catalogue the run that made it.
+    facts
+        What is said about the whole dataset.
+    observations
+        obs_id -> what the exposure (or association) is and how it was calibrated.
+    """
     manifest = load(shelf)
-    merged = {**manifest["files"], **files}
-    if merged == manifest["files"] and all(manifest.get(k) == v for k, v in facts.items()):
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    old = manifest["files"]
+    merged = {**old, **{name: _dated(old.get(name), entry, now) for name, entry in files.items()}}
+    new = {**facts}
+    if observations:
+        known = manifest.get("observations", {})
+        new["observations"] = dict(sorted({**known, **observations}.items()))
+    if merged == old and all(manifest.get(k) == v for k, v in new.items()):
         return False
-    manifest.update(facts)
+    manifest.update(new)
     manifest["files"] = dict(sorted(merged.items()))
-    manifest["updated"] = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest["updated"] = now
     path = shelf / MANIFEST
     draft = temporary(path)
     try:
@@ -85,6 +110,12 @@ def record(shelf: Path, files: dict[str, dict[str, Any]], facts: dict[str, Any])
     finally:
         draft.unlink(missing_ok=True)
     return True
+
+
+def _dated(old: dict[str, Any] | None, entry: dict[str, Any], now: str) -> dict[str, Any]:
+    if old is not None and old.get("sha256") == entry["sha256"] and "archived" in old:
+        now = old["archived"]
+    return {**entry, "archived": now}
 
 
 def faults(shelf: Path) -> list[str]:

@@ -18,6 +18,8 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 #: node -> module with ``run(context)``. Imported only when called: start-up time is paid per job.
 NODES = {
     "2FITS": "calibration.nodes.to_fits",
+    "FETCH": "calibration.nodes.fetch",
+    "REUSE": "calibration.nodes.reuse",
     "RF": "calibration.nodes.best_references",
     "BC": "calibration.nodes.check_before",
     "CA": "calibration.nodes.calibrate",
@@ -27,10 +29,13 @@ NODES = {
     "INGEST_SCI": "calibration.nodes.ingest",
     "PVW": "calibration.nodes.preview",
     "CL": "calibration.nodes.clean",
+    "DAN": "calibration.nodes.receipt",
 }
 TOOLS = {
     "simulate": "calibration.simulate.command",
     "stage": "calibration.simulate.stage",
+    "header": "calibration.header_command",
+    "affected": "calibration.references.affected",
     "exit-codes": "calibration.cli",
 }
 
@@ -47,6 +52,8 @@ def node_parser(node: str) -> argparse.ArgumentParser:
     for folder in ("incoming", "work", "archive", "references"):
         parser.add_argument(f"--{folder}", type=Path, required=True)
     parser.add_argument("--members", nargs="*", default=[])
+    parser.add_argument("--association")
+    parser.add_argument("--replace", action="store_true")
     return parser
 
 
@@ -65,6 +72,8 @@ def run_node(node: str, arguments: list[str]) -> None:
         archive=options.archive.absolute(),
         references=options.references.absolute(),
         members=tuple(dataset_name(m) for m in members),
+        association=dataset_name(options.association) if options.association else None,
+        replace=options.replace,
     )
     import_module(NODES[node]).run(context)
 
@@ -73,8 +82,8 @@ def _usage() -> str:
     nodes = " ".join(NODES)
     return (
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
-        f" --references DIR\n       python -m calibration simulate|stage|exit-codes ...\n"
-        f"nodes: {nodes}\n"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f"exit-codes ...\nnodes: {nodes}\n"
     )
 
 

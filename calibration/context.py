@@ -32,6 +32,10 @@ class Context:
         The folders; each dataset has its own below `work` and `archive`.
     members
         Members of an association when they were named on the command line.
+    association
+        The association for which a member is worked on: its shelf holds members, too.
+    replace
+        Whether products that are current are to be made again.
     """
 
     node: str
@@ -41,6 +45,8 @@ class Context:
     archive: Path
     references: Path
     members: tuple[str, ...] = ()
+    association: str | None = None
+    replace: bool = False
 
     @property
     def folder(self) -> Path:

@@ -41,6 +41,10 @@ class ExitCode(IntEnum):
     ASSOCIATION_ERROR = 44
     CALCOS_MISSING = 45
     NOT_SUPPORTED = 46
+    NOT_ARCHIVED = 47
+    NOTICE_BAD = 48
+    DELIVERY_INCOMPLETE = 49
+    DELIVERY_DAMAGED = 50
 
 
 _SENTENCES: dict[ExitCode, str] = {
@@ -74,6 +78,10 @@ _SENTENCES: dict[ExitCode, str] = {
     ExitCode.ASSOCIATION_ERROR: "The association's table or members are not consistent.",
     ExitCode.CALCOS_MISSING: "COS exposures need calcos, which is not installed.",
     ExitCode.NOT_SUPPORTED: "This mode of the instrument is not supported yet.",
+    ExitCode.NOT_ARCHIVED: "The archive does not hold what is needed of this dataset.",
+    ExitCode.NOTICE_BAD: "The delivery notice is not valid. Have it sent again.",
+    ExitCode.DELIVERY_INCOMPLETE: "Files of the delivery are missing. Have them sent.",
+    ExitCode.DELIVERY_DAMAGED: "Delivered files differ from the notice. Have them sent again.",
 }
 
 #: code -> (name, sentence).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from calibration.context import Context
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read, read_table
@@ -9,17 +11,24 @@ from calibration.names import dataset_name
 
 
 def table_of(context: Context) -> list[dict[str, object]]:
-    """Return the rows of the association table, from the work folder or the incoming one."""
+    """Return the rows of the association table, wherever it is."""
+    path = table_path(context)
+    if path is None:
+        return []
+    hdus = read(path)
+    if len(hdus) < 2:
+        raise CalibrationError(
+            ExitCode.ASSOCIATION_ERROR, f"{path.name} has no table; deliver it again"
+        )
+    return read_table(hdus[1])
+
+
+def table_path(context: Context) -> Path | None:
+    """Return the association table: of the work folder, the incoming one, or the archive."""
     name = f"{context.dataset}_asn.fits"
-    for path in (context.folder / name, context.incoming / name, context.incoming / f"{name}.gz"):
-        if path.is_file():
-            hdus = read(path)
-            if len(hdus) < 2:
-                raise CalibrationError(
-                    ExitCode.ASSOCIATION_ERROR, f"{path.name} has no table; deliver it again"
-                )
-            return read_table(hdus[1])
-    return []
+    incoming = context.incoming
+    places = (context.folder / name, incoming / name, incoming / f"{name}.gz", context.shelf / name)
+    return next((path for path in places if path.is_file()), None)
 
 
 def members_of(context: Context) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from calibration.fits.files import temporary
 from calibration.instruments import Detector, detector_of, is_performed
 from calibration.names import is_reference
 from calibration.references import local_index
+from calibration.software import versions
 
 
 def run(context: Context) -> None:
@@ -20,19 +21,34 @@ def run(context: Context) -> None:
     hdus = read(path)
     primary = hdus[0].header
     detector = detector_of(primary, path.name)
-    wanted = [k for k, switch in detector.references if is_performed(primary, switch)]
-    mapping = crds_mapping(context.references)
-    if mapping is not None and wanted:
-        from calibration.references.crds_rules import best_references
-
-        chosen, rule = best_references(mapping, hdus, wanted), f"crds {mapping.name}"
-    else:
-        chosen, rule = _by_headers(context, _with_size(hdus), wanted, path.name), "local headers"
-    _check(context, chosen, wanted, detector)
-    changed = _update(primary, chosen, detector, wanted)
+    wanted = _wanted(primary, detector)
+    found = _choose(context, hdus, wanted)
+    _check(context, found, wanted, detector)
+    changed = _update(primary, found, detector, wanted)
     write(path, hdus, checksum=False)
-    _record(context, chosen, rule)
+    mapping = crds_mapping(context.references)
+    rule = f"crds {mapping.name}" if mapping else "local headers"
+    _record(context, found, rule, mapping.name if mapping else None)
     step(f"RF {len(wanted)} references by {rule}, {changed} header values changed")
+
+
+def chosen(context: Context, hdus: list[Hdu]) -> dict[str, str]:
+    """Return the best references of a raw file as RF would record them."""
+    wanted = _wanted(hdus[0].header, detector_of(hdus[0].header, hdus[0].header.file))
+    return {k: name for k, name in _choose(context, hdus, wanted).items() if name}
+
+
+def _wanted(primary: Header, detector: Detector) -> list[str]:
+    return [k for k, switch in detector.references if is_performed(primary, switch)]
+
+
+def _choose(context: Context, hdus: list[Hdu], wanted: list[str]) -> dict[str, str | None]:
+    mapping = crds_mapping(context.references)
+    if mapping is None or not wanted:
+        return _by_headers(context, _with_size(hdus), wanted, hdus[0].header.file)
+    from calibration.references.crds_rules import best_references
+
+    return best_references(mapping, hdus, wanted)
 
 
 def crds_mapping(references: Path) -> Path | None:
@@ -116,9 +132,17 @@ def _update(
     return changed
 
 
-def _record(context: Context, chosen: dict[str, str | None], rule: str) -> None:
+def _record(
+    context: Context, chosen: dict[str, str | None], rule: str, mapping: str | None
+) -> None:
+    """Note the choice, and the software: whoever uses the product again must know both."""
     path = context.folder / f"{context.dataset}_references.json"
-    content = {"rule": rule, "references": {k: v for k, v in chosen.items() if v}}
+    content = {
+        "rule": rule,
+        "context": mapping,
+        "references": {k: v for k, v in chosen.items() if v},
+        "software": versions(),
+    }
     draft = temporary(path)
     draft.write_text(json.dumps(content, indent=1) + "\n")
     draft.replace(path)

@@ -24,8 +24,8 @@ from calibration.nodes.exposure import (
     set_statistics,
     shift_header,
 )
+from calibration.software import VERSION
 
-VERSION = "OWL 0.1"
 SCI_STATISTICS = (
     "NGOODPIX", "GOODMIN", "GOODMAX", "GOODMEAN", "SNRMIN", "SNRMAX", "SNRMEAN",
 )  # fmt: skip

@@ -16,10 +16,10 @@ from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, image_hdu, read, write
 from calibration.fits.planes import ImageSet, image_sets
 from calibration.fits.tables import read_columns
-from calibration.instruments import detector_of
-from calibration.nodes.association import members_of
+from calibration.instruments import detector_of, is_performed
+from calibration.nodes.association import members_of, table_path
 from calibration.nodes.best_references import open_reference
-from calibration.nodes.calibrate import SCI_STATISTICS, VERSION, photometry
+from calibration.nodes.calibrate import SCI_STATISTICS, photometry
 from calibration.nodes.exposure import (
     Exposure,
     Reference,
@@ -28,6 +28,8 @@ from calibration.nodes.exposure import (
     reference_image,
     set_statistics,
 )
+from calibration.nodes.to_fits import copy_unpacked
+from calibration.software import VERSION
 
 
 @dataclass
@@ -59,6 +61,9 @@ def run(context: Context) -> None:
             f"{context.dataset} has no members: neither --members nor {context.dataset}_asn.fits "
             f"in {context.incoming} names any",
         )
+    if not any(_is_split(context, name) for name in members):
+        step("CRCOMB nothing to do: CRCORR is not PERFORM in any exposure")
+        return
     inputs = [_open(context, name) for name in members]
     _check(inputs)
     parameters = _parameters(context, inputs)
@@ -72,6 +77,12 @@ def run(context: Context) -> None:
     for index, item in enumerate(inputs):
         _flag_rays(context, item, [r.rays[index] for r in results])
     _write(context, exposure, inputs, results, parameters)
+
+
+def _is_split(context: Context, name: str) -> bool:
+    """Whether an exposure is to be combined (a dithered one is not: MD does that)."""
+    path = context.needs("flt", "CA", name)
+    return is_performed(read(path, headers_only=True)[0].header, "CRCORR")
 
 
 def _open(context: Context, name: str) -> Input:
@@ -247,11 +258,14 @@ def _primary(
 def update_table(context: Context) -> None:
     """Mark the products in the association table as present; nothing to do without a table."""
     name = f"{context.dataset}_asn.fits"
-    sources = (context.folder / name, context.incoming / name, context.incoming / f"{name}.gz")
-    source = next((p for p in sources if p.is_file()), None)
+    source = table_path(context)
     if source is None:
         return
     hdus = read(source)
+    if context.first_of(("crj", "drz")) is None:  # exposures side by side, nothing combined
+        context.folder.mkdir(parents=True, exist_ok=True)
+        copy_unpacked(source, context.folder / name)
+        return
     rows = np.array(read_columns(hdus[1]))
     products = np.char.startswith(np.char.upper(rows["MEMTYPE"].astype(str)), "PROD")
     rows["MEMPRSNT"] = np.where(products, b"T", rows["MEMPRSNT"])

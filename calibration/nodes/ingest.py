@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from calibration import delivered, observation
 from calibration.archive import put, record
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.fits import Header, read
+from calibration.fits import read
 from calibration.nodes.association import members_of
+from calibration.references.reference_keys import reference_keys
 
-#: What is archived; intermediate files are not.
-SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "flt", "qlx", "crj", "drz")
-_FACTS = (
-    "INSTRUME", "DETECTOR", "TARGNAME", "PROPOSID", "DATE-OBS", "TIME-OBS", "EXPTIME", "FILTER1",
-    "FILTER2", "RA_TARG", "DEC_TARG",
-)  # fmt: skip
+#: What is archived of each exposure and association. ``blv_tmp`` is there for exposures of a
+#: CR-split association only: with it a member can be combined again without being calibrated again.
+SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "blv_tmp", "flt", "qlx", "crj", "drz")
+_SCIENCE = ("flt", "qlx", "crj", "drz")
 
 
 def run(context: Context) -> None:
     """Archive; running again changes nothing."""
     members = members_of(context)
     sources = products(context, members)
-    science = [p for p in sources if p.stem.rpartition("_")[2] in ("flt", "qlx", "crj", "drz")]
-    if not science:
+    kinds = {path: kind_of(path) for path in sources}
+    if not any(suffix in _SCIENCE for _, suffix in kinds.values()):
         raise CalibrationError(
             ExitCode.STEP_MISSING, f"{context.folder} holds no product; run CA and AC first"
         )
-    files = {path.name: put(context.shelf, path) for path in sources}
-    changed = record(context.shelf, files, _facts(context, members, science[-1]))
+    files = {
+        path.name: {**put(context.shelf, path), **observation.product(suffix, obs_id)}
+        for path, (obs_id, suffix) in kinds.items()
+    }
+    facts: dict[str, Any] = {"dataset": context.dataset}
+    if members != (context.dataset,):
+        facts["members"] = list(members)
+    changed = record(context.shelf, files, facts, observations(context, members))
     total = sum(entry["bytes"] for entry in files.values()) / 1e6
     state = "archived" if changed else "were in the archive already"
     step(f"INGEST_SCI {len(files)} files, {total:.1f} MB {state}: {context.shelf}")
@@ -46,15 +53,44 @@ def products(context: Context, members: tuple[str, ...]) -> list[Path]:
     return out
 
 
-def _facts(context: Context, members: tuple[str, ...], product: Path) -> dict[str, Any]:
-    header: Header = read(product, headers_only=True)[0].header
-    facts: dict[str, Any] = {"dataset": context.dataset}
-    for key in _FACTS:
-        value = header.get(key)
-        if value is not None:
-            facts[key.lower().replace("-", "_")] = (
-                value.strip() if isinstance(value, str) else value
-            )
-    if members != (context.dataset,):
-        facts["members"] = list(members)
+def kind_of(path: Path) -> tuple[str, str]:
+    """Return observation and suffix of a file in the work area (its folder is the observation)."""
+    obs_id = path.parent.name
+    if path.suffix == ".tra":
+        return obs_id, "trailer"
+    return obs_id, path.stem.removeprefix(f"{obs_id}_")
+
+
+def observations(context: Context, members: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return what each exposure is, and the association, if the dataset is one."""
+    found = {name: _exposure(context, name) for name in members}
+    if members == (context.dataset,):
+        return found
+    whole = observation.combined([found[name] for name in members])
+    whole.pop("delivered", None)
+    whole["reference_keys"] = {}
+    whole["reference_files"] = _together([found[name]["reference_files"] for name in members])
+    return {**found, context.dataset: whole}
+
+
+def _exposure(context: Context, name: str) -> dict[str, Any]:
+    raws = (context.product(suffix, name) for suffix in RAW_SUFFIXES)
+    raw = next((path for path in raws if path.is_file()), None)
+    hdus = read(raw or context.needs("raw", "2FITS, FETCH or REUSE", name))
+    facts = observation.describe(hdus)
+    facts["reference_keys"] = reference_keys(hdus)
+    note = context.work / name / f"{name}_references.json"
+    choice = json.loads(note.read_text()) if note.is_file() else {}
+    facts["reference_files"] = choice.get("references", {})
+    facts["reference_context"] = choice.get("context")
+    facts["software"] = choice.get("software", {})
+    origin = delivered.read_note(context, name)
+    if origin is not None:
+        facts["delivered"] = origin
     return facts
+
+
+def _together(choices: list[dict[str, str]]) -> dict[str, str]:
+    """Return the references of several exposures; where they differ, all names."""
+    keywords = sorted({keyword for choice in choices for keyword in choice})
+    return {k: ",".join(sorted({c[k] for c in choices if k in c})) for k in keywords}

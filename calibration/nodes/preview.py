@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from calibration import observation
 from calibration.archive import load, record, sha256_of
 from calibration.arrays.stretch import autoscale, shrink
 from calibration.context import Context, step
@@ -17,26 +18,38 @@ from calibration.fits.tables import read_columns
 
 _BEST_FIRST = ("drz", "crj", "flt", "qlx")
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 128
+_PREVIEWS = ((PREVIEW_SIDE, "_preview.png", "PNG"), (THUMBNAIL_SIDE, "_thumb.jpg", "JPEG"))
 
 
 def run(context: Context) -> None:
-    """Make the previews of the best archived product."""
-    if not load(context.shelf)["files"]:
+    """Make the previews of the best archived product; current ones stay unless told otherwise."""
+    manifest = load(context.shelf)
+    if not manifest["files"]:
         raise CalibrationError(
             ExitCode.STEP_MISSING,
             f"{context.shelf} has no manifest; run INGEST_SCI of {context.dataset} first",
         )
-    product = _best(context.shelf, context.dataset)
+    product = _best(context.shelf, manifest)
+    digest = sha256_of(product)
+    if digest != manifest["files"][product.name]["sha256"]:
+        raise CalibrationError(
+            ExitCode.ARCHIVE_NOT_VERIFIED,
+            f"{product} has another sha256 than the manifest; restore it, then run PVW again",
+        )
+    if not context.replace and _are_current(context, manifest, digest):
+        step(f"PVW the previews of {product.name} are current")
+        return
     try:
         grey = _picture(read(product), product)
         files = {}
-        for side, ending, form in (
-            (PREVIEW_SIDE, "_preview.png", "PNG"),
-            (THUMBNAIL_SIDE, "_thumb.jpg", "JPEG"),
-        ):
+        for side, ending, form in _PREVIEWS:
             path = context.shelf / f"{context.dataset}{ending}"
             _save(grey, side, path, form)
-            files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            kind = observation.product(path.stem.rpartition("_")[2], context.dataset)
+            size = path.stat().st_size
+            files[path.name] = {
+                "bytes": size, "sha256": sha256_of(path), **kind, "made_of": digest,
+            }  # fmt: skip
     except (ValueError, KeyError) as error:
         raise CalibrationError(
             ExitCode.PREVIEW_ERROR, f"{product.name}: {error}; check the product"
@@ -45,14 +58,28 @@ def run(context: Context) -> None:
     step(f"PVW {', '.join(files)} of {product.name}")
 
 
-def _best(shelf: Path, dataset: str) -> Path:
-    for suffix in _BEST_FIRST:
-        path = shelf / f"{dataset}_{suffix}.fits"
-        if path.is_file():
-            return path
+def _best(shelf: Path, manifest: dict[str, Any]) -> Path:
+    """Return the dataset's best product; of exposures side by side, the first one's."""
+    for name in (shelf.name, *manifest.get("members", ())):
+        for suffix in _BEST_FIRST:
+            path = shelf / f"{name}_{suffix}.fits"
+            if path.name in manifest["files"] and path.is_file():
+                return path
     raise CalibrationError(
-        ExitCode.STEP_MISSING, f"{shelf} holds no product of {dataset}; run INGEST_SCI first"
+        ExitCode.STEP_MISSING, f"{shelf} holds no product of {shelf.name}; run INGEST_SCI first"
     )
+
+
+def _are_current(context: Context, manifest: dict[str, Any], digest: str) -> bool:
+    """Whether all previews are there, undamaged, and made of this product."""
+    for _, ending, _ in _PREVIEWS:
+        path = context.shelf / f"{context.dataset}{ending}"
+        entry = manifest["files"].get(path.name, {})
+        if entry.get("made_of") != digest or not path.is_file():
+            return False
+        if sha256_of(path) != entry["sha256"]:
+            return False
+    return True
 
 
 def _picture(hdus: list[Hdu], product: Path) -> Any:

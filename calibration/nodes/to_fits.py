@@ -6,6 +6,7 @@ import gzip
 import shutil
 from pathlib import Path
 
+from calibration import delivered as delivery
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
@@ -24,10 +25,12 @@ def run(context: Context) -> None:
         from calibration.telemetry.to_raw import convert
 
         convert(telemetry, context)
+        delivery.note(context, telemetry)
     elif any(delivered.values()):
         for suffix, path in delivered.items():
             if path is not None:
                 _stage_raw(context, path, suffix)
+        delivery.note(context, next(path for path in delivered.values() if path is not None))
     else:
         raise CalibrationError(
             ExitCode.INPUT_MISSING,

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,35 +100,66 @@ def best_references(
 
 def choose(rmap_file: Path, header: dict[str, str]) -> str | None:
     """Return the best file by one rmap; None when the rules say that none is needed."""
-    from crds.core import exceptions, rmap, utils
+    return Rules(rmap_file).best(header)
 
-    try:
-        mapping = rmap.load_mapping(str(rmap_file))
-    except OSError as error:
-        raise CalibrationError(
-            ExitCode.MAPPING_BAD,
-            f"{rmap_file.name} is not in {rmap_file.parent}; fetch it from CRDS",
-        ) from error
-    except Exception as error:  # whatever a damaged mapping makes crds raise
-        raise _broken(rmap_file, error) from error
-    try:
-        found = mapping.get_best_ref(utils.condition_header(header))
-    except exceptions.AmbiguousMatchError as error:
-        text = " ".join(str(error).split())
-        raise CalibrationError(
-            ExitCode.REFERENCE_AMBIGUOUS, f"{rmap_file.name}: {text}; correct the rules in CRDS"
-        ) from error
-    except exceptions.CrdsLookupError as error:
-        text = " ".join(str(error).split())
-        raise CalibrationError(
-            ExitCode.BEST_REFERENCES_ERROR, f"{rmap_file.name}: no rule fits: {text}"
-        ) from error
-    except Exception as error:
-        raise _broken(rmap_file, error) from error
-    if found is None or str(found).upper() in ("N/A", "NOT FOUND N/A"):
-        return None
-    if str(found).startswith("NOT FOUND"):
-        raise CalibrationError(
-            ExitCode.BEST_REFERENCES_ERROR, f"{rmap_file.name}: {found}; correct the header"
-        )
-    return str(found).lower()
+
+@dataclass
+class Rules:
+    """One rmap, loaded when it is first asked.
+
+    Parameters
+    ----------
+    path
+        The rmap.
+    """
+
+    path: Path
+    _mapping: Any = None
+
+    def best(self, header: Mapping[str, str]) -> str | None:
+        """Return the best file for these header values; None when none is needed.
+
+        Raises
+        ------
+        CalibrationError
+            MAPPING_BAD, REFERENCE_AMBIGUOUS or BEST_REFERENCES_ERROR, naming the mapping.
+        """
+        from crds.core import exceptions, utils
+
+        if self._mapping is None:
+            self._mapping = self._load()
+        name = self.path.name
+        try:
+            found = self._mapping.get_best_ref(utils.condition_header(header))
+        except exceptions.AmbiguousMatchError as error:
+            text = " ".join(str(error).split())
+            raise CalibrationError(
+                ExitCode.REFERENCE_AMBIGUOUS, f"{name}: {text}; correct the rules in CRDS"
+            ) from error
+        except exceptions.CrdsLookupError as error:
+            text = " ".join(str(error).split())
+            raise CalibrationError(
+                ExitCode.BEST_REFERENCES_ERROR, f"{name}: no rule fits: {text}"
+            ) from error
+        except Exception as error:
+            raise _broken(self.path, error) from error
+        if found is None or str(found).upper() in ("N/A", "NOT FOUND N/A"):
+            return None
+        if str(found).startswith("NOT FOUND"):
+            raise CalibrationError(
+                ExitCode.BEST_REFERENCES_ERROR, f"{name}: {found}; correct the header"
+            )
+        return str(found).lower()
+
+    def _load(self) -> Any:
+        from crds.core import rmap
+
+        try:
+            return rmap.load_mapping(str(self.path))
+        except OSError as error:
+            raise CalibrationError(
+                ExitCode.MAPPING_BAD,
+                f"{self.path.name} is not in {self.path.parent}; fetch it from CRDS",
+            ) from error
+        except Exception as error:  # whatever a damaged mapping makes crds raise
+            raise _broken(self.path, error) from error

@@ -150,11 +150,19 @@ def _assemble(
     ]
 
 
-def write_raw(received: Received, path: Path, file: str) -> None:
-    """Write the raw file: to the byte what was sent, or with fill and flags where lines failed."""
+def headers(received: Received, file: str) -> list[Hdu]:
+    """Return the HDUs' headers only; raise what stands against making a raw file of the stream."""
+    _lines(received, file)
+    return [Hdu(Header.from_bytes(block), memoryview(b"")) for block in _keywords(received, file)]
+
+
+def _keywords(received: Received, file: str) -> list[bytes]:
     facts = received.facts
-    headers = _assemble(received.keywords, facts["hdus"], facts["keyword_packets"], "keyword", file)
-    data = _assemble(received.data, facts["hdus"], facts["data_packets"], "data", file)
+    return _assemble(received.keywords, facts["hdus"], facts["keyword_packets"], "keyword", file)
+
+
+def _lines(received: Received, file: str) -> tuple[int, int, int]:
+    """Return how many lines there are, are lost, and are damaged."""
     lost = sum(int((chip.state == 0).sum()) for chip in received.chips)
     damaged = sum(int((chip.state == 1).sum()) for chip in received.chips)
     lines = sum(chip.state.size for chip in received.chips)
@@ -163,6 +171,15 @@ def write_raw(received: Received, path: Path, file: str) -> None:
             ExitCode.TELEMETRY_TRUNCATED,
             f"{file}: {lost} of {lines} image lines are missing; have the exposure sent again",
         )
+    return lines, lost, damaged
+
+
+def write_raw(received: Received, path: Path, file: str) -> None:
+    """Write the raw file: to the byte what was sent, or with fill and flags where lines failed."""
+    facts = received.facts
+    headers = _keywords(received, file)
+    data = _assemble(received.data, facts["hdus"], facts["data_packets"], "data", file)
+    lines, lost, damaged = _lines(received, file)
     hdus = _hdus(headers, data, received.chips)
     if lost or damaged:
         _write_with_faults(hdus, received.chips, path)

@@ -7,69 +7,21 @@ import os
 import resource
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from calibration_site import ROOT, Site, make_site
 
-from calibration.exit_codes import TABLE, ExitCode
+from calibration.exit_codes import ExitCode
 
-ROOT = Path(__file__).resolve().parents[2]
 NODES = ("2FITS", "RF", "BC", "CA", "MD", "AC", "INGEST_SCI", "PVW", "CL")
-
-
-@dataclass
-class Site:
-    """The folders of one test."""
-
-    root: Path
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(
-            [sys.executable, "-m", "calibration", *arguments],
-            env=environment, cwd=self.root, capture_output=True,
-            text=True, check=False, timeout=120,
-        )  # fmt: skip
-
-    def node(self, name: str, dataset: str) -> subprocess.CompletedProcess[str]:
-        names = ("incoming", "work", "archive", "references")
-        folders = [f"--{n}={self.root / n}" for n in names]
-        return self.run(name, "--dataset", dataset, *folders)
-
-    def must(self, name: str, dataset: str) -> None:
-        done = self.node(name, dataset)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
-
-    def fails(self, name: str, dataset: str, code: ExitCode, *words: str) -> None:
-        """The node ends with this code and one line that has these words."""
-        done = self.node(name, dataset)
-        assert done.returncode == code, (done.returncode, done.stderr)
-        assert done.stderr.count("\n") == 1
-        assert done.stderr.startswith(f"calibration: {name}: {TABLE[code][0]}: ")
-        for word in words:
-            assert word in done.stderr
-
-    def simulate(self, *arguments: str) -> list[str]:
-        done = self.run(
-            "simulate", "--incoming", "incoming", "--references", "references", *arguments
-        )
-        assert done.returncode == 0, done.stderr
-        return list(json.loads(done.stdout)["datasets"])
-
-    def manifest(self, dataset: str) -> dict[str, dict[str, object]]:
-        path = self.root / "archive" / dataset / "manifest.json"
-        return dict(json.loads(path.read_text())["files"])
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    for name in ("incoming", "work", "archive", "references"):
-        (tmp_path / name).mkdir()
-    return Site(tmp_path)
+    return make_site(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +40,7 @@ def test_nine_nodes_on_simulated_exposures(
     dataset = site.simulate(*arguments)[0]
     for node in NODES:
         site.must(node, dataset)
-    files = site.manifest(dataset)
+    files = site.manifest(dataset)["files"]
     assert f"{dataset}_{product}.fits" in files
     assert f"{dataset}_preview.png" in files
     assert not (site.root / "work" / dataset).exists()
@@ -132,7 +84,7 @@ def test_association(site: Site) -> None:
             site.must(node, member)
     for node in ("CRCOMB", "MD", "AC", "INGEST_SCI", "PVW", "CL"):
         site.must(node, name)
-    files = site.manifest(name)
+    files = site.manifest(name)["files"]
     assert {f"{name}_crj.fits", f"{name}_drz.fits", f"{name}_asn.fits"} <= set(files)
     assert {f"{m}_flt.fits" for m in members} <= set(files)
     table = fits.open(site.root / "archive" / name / f"{name}_asn.fits")

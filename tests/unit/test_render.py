@@ -113,7 +113,26 @@ def test_association_uses_one_slot_per_member(count: int) -> None:
     static = sample_graph(workflow)
     assert set(rendered.graph.nodes) <= set(static.nodes)
     assert set(rendered.graph.edges) <= set(static.edges)
-    assert len(static.nodes) == 4 * 8 + 6
+    assert len(static.nodes) == 4 * 8 + 8 + 6
+
+
+@pytest.mark.parametrize("name", sorted(n for n in WORKFLOWS if "_asn" in n))
+def test_archived_members_are_reused_and_not_calibrated(name: str) -> None:
+    workflow = WORKFLOWS[name]
+    params = {"members": ["aa03"], "archived": ["aa02", "aa03", "aa01"]}
+    rendered = render(workflow, {**CONTEXT, "params": params})
+    nodes = rendered.dag.nodes
+    first = "FETCH" if name.endswith("repro") else "2FITS"
+    own = {n for n in rendered.graph.nodes if n[-2] == "_"}
+    assert own == {f"{first}_1", "RF_1", "BC_1", "CA_1", "REUSE_1", "REUSE_2"}
+    join = next(n for n in rendered.graph.nodes if n not in own)
+    assert set(rendered.graph.parents(join)) == {"CA_1", "REUSE_1", "REUSE_2"}
+    assert [nodes[f"REUSE_{k}"].vars["data"] for k in (1, 2)] == ["aa02", "aa01"]
+    assert nodes["REUSE_1"].vars["options"] == "--association idkv02010"
+    assert ("options" in nodes[f"{first}_1"].vars) is (first == "FETCH")
+    # Sums of floats depend on the order: it must not depend on which members are reused.
+    assert nodes[join].vars["options"] == "--members aa01,aa02,aa03"
+    assert len(sample_graph(workflow).nodes) == 5 * 8 + len(rendered.graph.nodes) - 6
 
 
 def test_drill_is_a_diamond_with_a_tail() -> None:

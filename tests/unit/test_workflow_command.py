@@ -19,7 +19,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = owl(capsys, "list", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert code == 0
-    assert rows["sdp_prearch_acs_asn"]["nodes"] == 38
+    assert rows["sdp_prearch_acs_asn"]["nodes"] == 46
     assert rows["sdp_prearch_cos"]["type"] == "SCI"
     assert "  9 nodes  SCI   Calibrate one WFC3" in owl(capsys, "list")[1]
 

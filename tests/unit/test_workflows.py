@@ -14,6 +14,7 @@ from htcondor_operator.dagman.workflows import (
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 TEMPLATES = Path(__file__).parents[2] / "include" / "templates"
+INSTRUMENTS = ("acs", "cos", "stis", "wf3")
 MINIMAL = {"description": "d", "type": "T", "sample": {"dataset": "d1"}}
 
 
@@ -21,12 +22,12 @@ def test_shipped_workflows() -> None:
     workflows = load_workflows(TEMPLATES)
     assert set(workflows) == {
         "bench_true",
+        "dan_receipt",
         "drill",
-        "sdp_prearch_acs",
-        "sdp_prearch_acs_asn",
-        "sdp_prearch_cos",
-        "sdp_prearch_stis",
-        "sdp_prearch_wf3",
+        "ingest_pvw",
+        "reingest_pvw",
+        *(f"sdp_prearch_{i}{kind}" for i in INSTRUMENTS for kind in ("", "_asn")),
+        *(f"{i}_{kind}_repro" for i in INSTRUMENTS for kind in ("single", "asn")),
     }
     assert workflows["sdp_prearch_wf3"].instrument == "WFC3"
     assert {name for name, w in workflows.items() if "test" in w.tags} == {"bench_true", "drill"}
@@ -108,7 +109,6 @@ def test_params_get_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("members", "says"),
     [
-        ([], "non-empty"),
         (["a b"], "params.members[0]"),
         (["../x"], "params.members[0]"),
         (["a", "a"], "non-unique"),

@@ -130,6 +130,16 @@ INTAKE_COMMENTS: dict[str, dict[str, str]] = {
         "created_at": "When it was created.",
         "updated_at": "When it was last changed.",
     },
+    "owl_campaign_member": {
+        "": "The datasets of campaigns, with their latest entries.",
+        "campaign": "Name of the campaign.",
+        "part": "DAG and DAG run of the backfill's day that put it in; empty for others.",
+        "fileset": "Name of the dataset or association.",
+        "type": "Workflow.",
+        "entry": "Its entry, in the queue or its history; empty when it was refused.",
+        "note": "Why it was refused, or whose entry counts.",
+        "put_at": "When it was put in.",
+    },
     "owl_product": {
         "": "The archive's catalogue: one row per product, named after IVOA ObsCore.",
         "id": "Number of the row.",

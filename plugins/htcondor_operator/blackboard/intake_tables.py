@@ -218,6 +218,22 @@ owl_campaign = sa.Table(
     sa.Index("owl_campaign_state", "state", "created_at"),
 )
 
+owl_campaign_member = sa.Table(
+    "owl_campaign_member",
+    metadata,
+    sa.Column("campaign", sa.Text, sa.ForeignKey("owl_campaign.name"), primary_key=True),
+    # The DAG run of a backfill that put it in ("repro_wf3/backfill__..."); else empty.
+    sa.Column("part", sa.Text, primary_key=True, server_default=""),
+    sa.Column("fileset", sa.Text, primary_key=True),
+    sa.Column("type", sa.Text, nullable=False),
+    # In the queue, later in its history: by it the truth about the member is found.
+    sa.Column("entry", sa.BigInteger),
+    sa.Column("note", sa.Text),
+    _time("put_at", nullable=False, server_default=NOW),
+    sa.Index("owl_campaign_member_entry", "entry"),
+    sa.Index("owl_campaign_member_part", "part", "fileset", "put_at"),
+)
+
 owl_product = sa.Table(
     "owl_product",
     metadata,

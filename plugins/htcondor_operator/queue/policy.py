@@ -1,8 +1,9 @@
 """Which entries are shoveled now: a pure function of the policy, what waits and what runs.
 
 The order is: priority first; within one priority a fair share between the types, by their weights
-and by what they already have running; within a type its instruments in turn, the oldest entry
-first.
+and by what they have already (DAG runs that run, or that were made in the last minute, whichever
+are more, so that runs of seconds count like runs of hours); between equals the oldest entry; within
+a type its instruments in turn.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Load:
     not_started
         Those among them that Airflow has not begun: their jobs are still to come.
     recent
-        DAG runs that the shoveler made in the last minute.
+        DAG runs that the shoveler made in the last minute, by type.
     since_last_s
         Seconds since it made the last one, if that was within the last minute.
     idle_jobs
@@ -115,7 +116,7 @@ class Load:
     running: Mapping[str, int] = field(default_factory=dict)
     instruments: Mapping[str, int] = field(default_factory=dict)
     not_started: int = 0
-    recent: int = 0
+    recent: Mapping[str, int] = field(default_factory=dict)
     since_last_s: float | None = None
     idle_jobs: int | None = None
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
@@ -181,10 +182,11 @@ def _room(policy: Policy, load: Load) -> tuple[int, str]:
         ),
     ]
     if policy.starts_per_minute is not None:
+        recent = sum(load.recent.values())
         limits.append(
             (
-                policy.starts_per_minute - load.recent,
-                f"{load.recent} DAG runs were made in the last minute, "
+                policy.starts_per_minute - recent,
+                f"{recent} DAG runs were made in the last minute, "
                 f"{policy.starts_per_minute} are allowed (starts_per_minute)",
             )
         )
@@ -208,6 +210,7 @@ class _Share:
         self.policy = policy
         self.load = load
         self.types = Counter(load.running)
+        self.served = Counter(load.running) | Counter(load.recent)
         self.instruments = Counter(load.instruments)
         self.grants: Counter[tuple[str, str]] = Counter()
         self.total = 0
@@ -239,12 +242,13 @@ class _Share:
     def _grant(self, cell: Cell) -> None:
         self.grants[cell.type, cell.instrument] += 1
         self.types[cell.type] += 1
+        self.served[cell.type] += 1
         if cell.instrument:
             self.instruments[cell.instrument] += 1
         self.total += 1
 
     def _ratio(self, type_: str) -> float:
-        return self.types[type_] / self.policy.weights.get(type_, 1.0)
+        return self.served[type_] / self.policy.weights.get(type_, 1.0)
 
     @staticmethod
     def _oldest(cells: list[Cell]) -> int:

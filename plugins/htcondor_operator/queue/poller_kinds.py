@@ -30,11 +30,14 @@ class RoundResult:
         The same by sort, for people: ``{"queued": 3, "quarantined": 1}``.
     note
         A sentence for the heartbeat.
+    more
+        There is more at once: the next round does not wait for the interval.
     """
 
     found: int
     counts: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
+    more: bool = False
 
 
 class Poller(Protocol):
@@ -64,6 +67,7 @@ KINDS: dict[str, str] = {
     "checksum": "htcondor_operator.queue.checksum_poller:make_poller",
     "delivery": "htcondor_operator.queue.delivery_poller:make_poller",
     "jitter": "htcondor_operator.queue.jitter_poller:make_poller",
+    "shoveler": "htcondor_operator.queue.shoveler_poller:make_poller",
 }
 """Kind -> ``module:function``, a :class:`Factory`."""
 

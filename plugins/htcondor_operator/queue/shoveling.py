@@ -35,11 +35,14 @@ class Batch:
         What was planned, and why types wait.
     busy
         Another process was shoveling, so nothing was done.
+    stopped
+        The policy says stop.
     """
 
     shoveled: int = 0
     plan: Plan = field(default_factory=lambda: Plan({}, {}, ""))
     busy: bool = False
+    stopped: bool = False
 
 
 def read_policy(cur: Cursor) -> Policy:
@@ -47,9 +50,13 @@ def read_policy(cur: Cursor) -> Policy:
     return from_json(get_setting(cur, SETTING))
 
 
-def look(cur: Cursor, policy: Policy) -> tuple[list[Cell], Load]:
-    """Read what waits and what runs."""
-    cells = [Cell(**row) for row in claim_rows.census(cur, policy.batch)]
+def look(cur: Cursor, policy: Policy, depth: int | None = None) -> tuple[list[Cell], Load]:
+    """Read what waits and what runs.
+
+    Of each type and instrument `depth` entries are counted, a batch by default: no more can be
+    shoveled at once.
+    """
+    cells = [Cell(**row) for row in claim_rows.census(cur, depth or policy.batch)]
     types = sorted({cell.type for cell in cells})
     alive = claim_rows.running(cur, types)
     recent, since = claim_rows.recent_starts(cur)
@@ -74,7 +81,7 @@ def shovel_batch(cur: Cursor, policy: Policy | None = None) -> Batch:
         return Batch(busy=True)
     policy = read_policy(cur) if policy is None else policy
     if policy.stop or not claim_rows.anything_waits(cur):
-        return Batch()
+        return Batch(stopped=policy.stop)
     cells, load = look(cur, policy)
     decided = plan(policy, cells, load)
     return Batch(shovel(cur, decided.grants), decided)

@@ -141,7 +141,8 @@ class Turns:
                 poller_rows.unlock(cur, self.name)
         with self._link.transaction() as cur:
             _beat(cur, declaration, PollerState.RUNNING, result)
-        return Turn(PollerState.RUNNING, declaration.interval_s, result)
+        wait = 0.0 if result.more else declaration.interval_s
+        return Turn(PollerState.RUNNING, wait, result)
 
     def _declared(self) -> Declaration | None:
         """Return the declaration as the file says it now; None when it says nothing of it."""

@@ -762,10 +762,54 @@ def upgrade() -> None:
     op.create_index(
         "owl_association_member_name", "owl_association_member", ["member"], unique=False
     )
+    op.create_table(
+        "owl_campaign_member",
+        sa.Column("campaign", sa.Text(), nullable=False, comment="Name of the campaign."),
+        sa.Column(
+            "part",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="DAG and DAG run of the backfill's day that put it in; empty for others.",
+        ),
+        sa.Column(
+            "fileset", sa.Text(), nullable=False, comment="Name of the dataset or association."
+        ),
+        sa.Column("type", sa.Text(), nullable=False, comment="Workflow."),
+        sa.Column(
+            "entry",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Its entry, in the queue or its history; empty when it was refused.",
+        ),
+        sa.Column(
+            "note", sa.Text(), nullable=True, comment="Why it was refused, or whose entry counts."
+        ),
+        sa.Column(
+            "put_at",
+            sa.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When it was put in.",
+        ),
+        sa.ForeignKeyConstraint(["campaign"], ["owl_campaign.name"]),
+        sa.PrimaryKeyConstraint("campaign", "part", "fileset"),
+        comment="The datasets of campaigns, with their latest entries.",
+    )
+    op.create_index("owl_campaign_member_entry", "owl_campaign_member", ["entry"], unique=False)
+    op.create_index(
+        "owl_campaign_member_part",
+        "owl_campaign_member",
+        ["part", "fileset", "put_at"],
+        unique=False,
+    )
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_index("owl_campaign_member_part", table_name="owl_campaign_member")
+    op.drop_index("owl_campaign_member_entry", table_name="owl_campaign_member")
+    op.drop_table("owl_campaign_member")
     op.drop_index("owl_association_member_name", table_name="owl_association_member")
     op.drop_table("owl_association_member")
     op.drop_table("owl_setting")

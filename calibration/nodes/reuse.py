@@ -1,0 +1,106 @@
+"""REUSE: an archived member's products into the work area, in place of calibrating it again.
+
+What is taken must be what CA would make today. A product whose references or software are out of
+date is made afresh, in this job, from the archive's raw file: nobody has to notice and intervene.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from calibration.archive import load, sha256_of
+from calibration.context import RAW_SUFFIXES, Context, step
+from calibration.exit_codes import CalibrationError, ExitCode
+from calibration.fits import read
+from calibration.instruments import is_performed
+from calibration.nodes import best_references, calibrate, check_before
+from calibration.nodes.fetch import copy_verified, not_archived, shelves, stage
+from calibration.software import VERSION
+
+_PRODUCTS = ("flt", "qlx")
+_INTERMEDIATE = "blv_tmp"
+#: Made by CA and RF beside the products; wanted in the association's shelf as well.
+_NOTES = (".tra", "_references.json")
+
+
+def run(context: Context) -> None:
+    """Stage the member's raw file and products; calibrate when the products are out of date."""
+    shelf = _shelf(context)
+    manifest = load(shelf)
+    stage(context, shelf, manifest, (*RAW_SUFFIXES, "spt", "jit"))
+    why = _missing(context, manifest) or _outdated(context, shelf, manifest)
+    if why is None:
+        names = stage(context, shelf, manifest, (*_PRODUCTS, _INTERMEDIATE))
+        _stage_notes(context, shelf, manifest)
+        why = _needs_intermediate(context)
+        if why is None:
+            step(f"REUSE {', '.join(names)} from {shelf}")
+            return
+    step(f"REUSE {context.dataset} is calibrated again: {why}")
+    best_references.run(context)
+    check_before.run(context)
+    calibrate.run(context)
+
+
+def _shelf(context: Context) -> Path:
+    """Return the shelf that holds the products of the raw file that was delivered last."""
+    newest = _delivered_digest(context)
+    for shelf in shelves(context, _PRODUCTS):
+        observation = load(shelf).get("observations", {}).get(context.dataset, {})
+        digest = observation.get("delivered", {}).get("sha256")
+        if newest is None or digest is None or digest == newest:
+            return shelf
+    what = "product" if newest is None else f"product of the raw file with sha256 {newest[:12]}"
+    raise not_archived(context, what)
+
+
+def _delivered_digest(context: Context) -> str | None:
+    names = [f"{context.dataset}.tlm"]
+    names += [f"{context.dataset}_{s}.fits{end}" for s in RAW_SUFFIXES for end in ("", ".gz")]
+    path = next((p for p in (context.incoming / n for n in names) if p.is_file()), None)
+    return None if path is None else sha256_of(path)
+
+
+def _missing(context: Context, manifest: dict[str, Any]) -> str | None:
+    """Return which note of the archived product is absent, without which nothing can be said."""
+    note = f"{context.dataset}_references.json"
+    return None if note in manifest["files"] else f"{note} is not in the archive"
+
+
+def _outdated(context: Context, shelf: Path, manifest: dict[str, Any]) -> str | None:
+    """Return in what the archived product differs from what CA would make now."""
+    path = next(p for s in _PRODUCTS if (p := shelf / f"{context.dataset}_{s}.fits").is_file())
+    version = read(path, headers_only=True)[0].header.text("CAL_VER")
+    if path.stem.endswith("_flt") and version != VERSION:
+        return f"made by {version or 'unknown software'}, now it is {VERSION}"
+    note = shelf / f"{context.dataset}_references.json"
+    if sha256_of(note) != manifest["files"][note.name]["sha256"]:
+        raise CalibrationError(
+            ExitCode.ARCHIVE_NOT_VERIFIED, f"{note} has another sha256 than the manifest"
+        )
+    old = json.loads(note.read_text())["references"]
+    new = best_references.chosen(context, read(context.raw()))
+    differing = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
+    if differing:
+        key = differing[0]
+        return f"{key} was {old.get(key)}, the best one is now {new.get(key)}"
+    return None
+
+
+def _needs_intermediate(context: Context) -> str | None:
+    """Return why CRCOMB could not use what was staged."""
+    path = context.product("flt")
+    if not path.is_file() or context.product(_INTERMEDIATE).is_file():
+        return None
+    if is_performed(read(path, headers_only=True)[0].header, "CRCORR"):
+        return f"{_INTERMEDIATE} is not in the archive"
+    return None
+
+
+def _stage_notes(context: Context, shelf: Path, manifest: dict[str, Any]) -> None:
+    for ending in _NOTES:
+        name = f"{context.dataset}{ending}"
+        if name in manifest["files"]:
+            copy_verified(shelf / name, context.folder / name, manifest["files"][name]["sha256"])
