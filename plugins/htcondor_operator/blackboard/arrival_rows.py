@@ -206,6 +206,43 @@ def collected_of(cur: Cursor, filesets: Iterable[str], type_: str) -> list[tuple
     return [(int(number), str(fileset)) for number, fileset in cur.fetchall()]
 
 
+def waiting_for_jitter(
+    cur: Cursor, poller: str, seconds: float, names: Sequence[str]
+) -> list[Arrival]:
+    """Return, locked, the arrivals that wait no longer: the file has come, or they waited enough.
+
+    Parameters
+    ----------
+    cur, poller, seconds
+        Whose, and how long they wait at the most.
+    names
+        Forms of the names of jitter files, with ``{}`` for the fileset.
+    """
+    cur.execute(
+        f"""
+        SELECT {_COLUMNS} FROM owl_arrival AS a
+        WHERE state = 'collected' AND type = 'awaiting_sci_jit' AND poller = %(poller)s
+          AND (arrived_at < now() - %(seconds)s * interval '1 second' OR EXISTS (
+              SELECT FROM owl_arrival AS j
+              JOIN unnest(%(names)s::text[]) AS form ON j.name = replace(form, '{{}}', a.fileset)
+              WHERE j.state = 'stored'))
+        ORDER BY id FOR UPDATE OF a
+        """,  # noqa: S608
+        {"poller": poller, "seconds": seconds, "names": list(names)},
+    )
+    return _rows(cur)
+
+
+def older_than(cur: Cursor, numbers: Sequence[int], seconds: float) -> set[int]:
+    """Return the arrivals that came more than so many seconds ago."""
+    cur.execute(
+        "SELECT id FROM owl_arrival WHERE id = ANY(%(ids)s)"
+        " AND arrived_at < now() - %(seconds)s * interval '1 second'",
+        {"ids": list(numbers), "seconds": seconds},
+    )
+    return {int(row[0]) for row in cur.fetchall()}
+
+
 def list_arrivals(
     cur: Cursor,
     *,

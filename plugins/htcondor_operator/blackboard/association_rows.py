@@ -29,22 +29,39 @@ class AssociationRow:
 def open_association(
     cur: Cursor, association: str, type_: str, *, priority: int, seconds: float
 ) -> None:
-    """Begin to collect an association, or collect it again because something new has come."""
+    """Begin to collect an association, if it is not known; lock it."""
     cur.execute(
         """
         INSERT INTO owl_association AS a (association, type, state, priority, deadline)
         VALUES (%(association)s, %(type)s, 'collecting', %(priority)s,
                 now() + %(seconds)s * interval '1 second')
-        ON CONFLICT (association, type) DO UPDATE
-        SET state = 'collecting', priority = excluded.priority, updated_at = now(),
-            deadline = CASE a.state WHEN 'collecting' THEN a.deadline ELSE excluded.deadline END
+        ON CONFLICT (association, type) DO UPDATE SET priority = excluded.priority
         """,
         {"association": association, "type": type_, "priority": priority, "seconds": seconds},
     )
 
 
-def add_member(cur: Cursor, association: str, type_: str, member: str, sha256: str | None) -> None:
-    """Write that an exposure has arrived whose header names the association."""
+def reopen(cur: Cursor, association: str, type_: str, seconds: float) -> None:
+    """Collect an association again that has gone on before, because something new has come."""
+    cur.execute(
+        """
+        UPDATE owl_association
+        SET state = 'collecting', deadline = now() + %(seconds)s * interval '1 second',
+            updated_at = now()
+        WHERE association = %(association)s AND type = %(type)s AND state <> 'collecting'
+        """,
+        {"association": association, "type": type_, "seconds": seconds},
+    )
+
+
+def add_member(cur: Cursor, association: str, type_: str, member: str, sha256: str | None) -> bool:
+    """Write that an exposure has arrived whose header names the association.
+
+    Returns
+    -------
+    bool
+        Whether it takes part: the table lists it, or there is none yet.
+    """
     cur.execute(
         """
         INSERT INTO owl_association_member AS m
@@ -53,9 +70,11 @@ def add_member(cur: Cursor, association: str, type_: str, member: str, sha256: s
         FROM owl_association WHERE association = %(association)s AND type = %(type)s
         ON CONFLICT (association, type, member) DO UPDATE
         SET arrived_at = now(), sha256 = COALESCE(excluded.sha256, m.sha256)
+        RETURNING expected OR role IS NOT NULL
         """,
         {"association": association, "type": type_, "member": member, "sha256": sha256},
     )
+    return bool(the_row(cur)[0])
 
 
 def set_table(
@@ -81,15 +100,6 @@ def set_table(
         SET role = excluded.role, expected = excluded.expected
         """,
         [(association, type_, *member) for member in sorted(members)],
-    )
-
-
-def lock_names(cur: Cursor, type_: str, names: Sequence[str]) -> None:
-    """Lock associations that exist, in one order for everybody."""
-    cur.execute(
-        "SELECT FROM owl_association WHERE type = %(type)s AND association = ANY(%(names)s)"
-        " ORDER BY association FOR UPDATE",
-        {"type": type_, "names": list(names)},
     )
 
 

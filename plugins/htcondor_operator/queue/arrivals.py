@@ -13,7 +13,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
@@ -167,7 +167,7 @@ class FolderPoller:
         self._declaration = declaration
         self._handler = handler
         self._point = point
-        self._link = Link(settings, f"arrivals {declaration.name}")
+        self.link = Link(settings, f"arrivals {declaration.name}")
         self._scanner: Scanner | None = None
 
     def round(self) -> RoundResult:
@@ -177,7 +177,7 @@ class FolderPoller:
         look = self._look()
         verdicts = [v for found in look.found if (v := self._examine(found)) is not None]
         failures = self._take(verdicts, counts) if verdicts else []
-        with self._link.transaction() as cur:
+        with self.link.transaction() as cur:
             counts.update(self._handler.each_round(cur))
         if failures:
             raise OwlError(
@@ -190,19 +190,23 @@ class FolderPoller:
 
     def close(self) -> None:
         """Give the connection back."""
-        self._link.close()
+        self.link.close()
 
-    def _look(self) -> Look:
+    @property
+    def scanner(self) -> Scanner:
+        """The looks at the folder, which is made if it is not there."""
         if self._scanner is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._scanner = Scanner(self.folder, self._declaration.complete)
-        return self._scanner.look(MOST_FILES)
+        return self._scanner
+
+    def _look(self) -> Look:
+        return self.scanner.look(MOST_FILES)
 
     # What a file is.
 
     def _examine(self, found: Found) -> Verdict | None:
         """Return what a file is; None when it is not what was seen, and is looked at again."""
-        assert self._scanner is not None
         if found.fault is not None:
             return Verdict(found, "", found.stamp.size, fault=found.fault)
         try:
@@ -214,7 +218,7 @@ class FolderPoller:
                 words = f"it cannot be read: {os.strerror(error.errno or 0)}"
                 return Verdict(found, "", found.stamp.size, fault=words)
             log.warning("%s: %s: %s; looked at again", self.name, filing.shown(found.name), error)
-        self._scanner.again()
+        self.scanner.again(found.name)
         return None
 
     def _verdict(self, found: Found, path: Path) -> Verdict:
@@ -263,7 +267,7 @@ class FolderPoller:
         return failures
 
     def _journal(self, verdicts: Sequence[Verdict]) -> list[_Planned]:
-        with self._link.transaction() as cur:
+        with self.link.transaction() as cur:
             known = arrival_rows.named(cur, [filing.shown(v.name) for v in verdicts])
             planned = []
             for verdict in verdicts:
@@ -302,7 +306,7 @@ class FolderPoller:
             state=states[item.plan.action],
             path=str(item.target.parent / filing.shown(item.target.name)),
             modified_at=datetime.fromtimestamp(verdict.found.stamp.mtime_ns / 1e9, UTC),
-            reason=item.plan.reason,
+            reason=item.plan.reason or verdict.what.facts.get("words"),
             id=item.plan.row.id if item.plan.row else None,
         )
 
@@ -340,17 +344,16 @@ class FolderPoller:
             raise
         except OSError as error:
             # It stays where it is, and the journal says so.
-            assert self._scanner is not None
-            self._scanner.leave(item.verdict.found)
+            self.scanner.leave(item.verdict.found)
             reason = f"{item.plan.reason}; it cannot be moved: {error.strerror}"
-            with self._link.transaction() as cur:
+            with self.link.transaction() as cur:
                 arrival_rows.stays(cur, item.number, filing.shown(str(source)), reason)
             raise
 
     def _route(self, taken: Sequence[Taken], counts: Counter[str]) -> None:
         if not taken:
             return
-        with self._link.transaction() as cur:
+        with self.link.transaction() as cur:
             counts.update(self._handler.route(cur, taken))
             self._point("routed")
         self._point("committed")
@@ -358,7 +361,7 @@ class FolderPoller:
     # What a crash left.
 
     def _finish(self, counts: Counter[str]) -> None:
-        with self._link.transaction() as cur:
+        with self.link.transaction() as cur:
             begun = arrival_rows.of_poller(cur, self.name, ArrivalState.ACCEPTED)
         taken = []
         lost = []
@@ -369,7 +372,7 @@ class FolderPoller:
             elif not os.path.lexists(self.folder / row.name):
                 lost.append(row.id)
         if lost:
-            with self._link.transaction() as cur:
+            with self.link.transaction() as cur:
                 words = "it vanished before it was taken: deliver it again"
                 arrival_rows.settle(cur, lost, ArrivalState.QUARANTINED, reason=words)
             counts["lost"] += len(lost)
@@ -386,5 +389,7 @@ class FolderPoller:
                 what = self._handler.examine(row.name, stream, about.st_size)
         except (OSError, filing.Changed, Unreadable):
             return None
+        if row.reason:
+            what = replace(what, facts={"words": row.reason, **what.facts})
         found = Found(row.name, Stamp.of(about))
         return Taken(row.id, Verdict(found, row.sha256, row.bytes, what), row.path)

@@ -131,8 +131,9 @@ class Scanner:
         """Say that a file stays where it is, and need not be found again before it changes."""
         self._known[found.name] = found.stamp
 
-    def again(self) -> None:
-        """Forget that the folder seemed unchanged: something in it must be looked at again."""
+    def again(self, name: str) -> None:
+        """Find a file again, as if it were new."""
+        self._known.pop(name, None)
         self._folder_stamp = None
 
     def _is_quiet(self, about: os.stat_result) -> bool:

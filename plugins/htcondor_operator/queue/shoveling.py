@@ -50,9 +50,13 @@ def read_policy(cur: Cursor) -> Policy:
     return from_json(get_setting(cur, SETTING))
 
 
-def look(cur: Cursor, policy: Policy) -> tuple[list[Cell], Load]:
-    """Read what waits and what runs."""
-    cells = [Cell(**row) for row in claim_rows.census(cur, policy.batch)]
+def look(cur: Cursor, policy: Policy, depth: int | None = None) -> tuple[list[Cell], Load]:
+    """Read what waits and what runs.
+
+    Of each type and instrument `depth` entries are counted, a batch by default: no more can be
+    shoveled at once.
+    """
+    cells = [Cell(**row) for row in claim_rows.census(cur, depth or policy.batch)]
     types = sorted({cell.type for cell in cells})
     alive = claim_rows.running(cur, types)
     recent, since = claim_rows.recent_starts(cur)
