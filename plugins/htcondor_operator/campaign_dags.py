@@ -10,6 +10,7 @@ from airflow.utils.types import DagRunType
 
 from htcondor_operator.operators.campaign_day import SelectDatasets, WaitForDatasets
 from htcondor_operator.operators.campaign_decision import CampaignDecision
+from htcondor_operator.queue.instruments import SHORT
 from htcondor_operator.queue.proposals import APPROVAL
 from htcondor_operator.timetables import ObservationDays
 
@@ -18,7 +19,8 @@ _START = datetime(1990, 4, 24, tzinfo=UTC)
 
 def make_repro_dags() -> dict[str, DAG]:
     """Make ``repro_<instrument>`` for every instrument."""
-    return {dag.dag_id: dag for dag in (make_repro_dag(*names) for names in INSTRUMENTS.items())}
+    made = (make_repro_dag(short, instrument) for instrument, short in SHORT.items())
+    return {dag.dag_id: dag for dag in made}
 
 
 def make_repro_dag(short: str, instrument: str) -> DAG:
@@ -88,9 +90,9 @@ def make_approval_dag() -> DAG:
 
 
 _APPROVAL_DOC = (
-    "`ask` waits for a person (*Required Actions* in the UI); `fill` puts an approved campaign into "
-    "the queue, `drop` rejects it. `owl campaign approve NAME` and `owl campaign reject NAME` do the "
-    "same from the command line."
+    "`ask` waits for a person (*Required Actions* in the UI); `fill` puts an approved campaign "
+    "into the queue, `drop` rejects it. `owl campaign approve NAME` and `owl campaign reject NAME` "
+    "do the same from the command line."
 )
 
 
