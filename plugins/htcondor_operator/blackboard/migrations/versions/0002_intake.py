@@ -250,7 +250,7 @@ def upgrade() -> None:
             "source",
             sa.Text(),
             nullable=False,
-            comment="Where its datasets come from (list, query, backfill, references).",
+            comment="Where its datasets come from (list, query, request, backfill, references).",
         ),
         sa.Column(
             "detail",
