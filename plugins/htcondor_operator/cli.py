@@ -16,7 +16,8 @@ from htcondor_operator.vocabulary import OwlError
 
 def nouns() -> list[str]:
     """Return the names of all nouns."""
-    return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+    names = (module.name for module in pkgutil.iter_modules(commands.__path__))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def main(argv: list[str] | None = None) -> None:

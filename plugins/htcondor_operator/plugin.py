@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from htcondor_operator.timetables import ObservationDays
+
 
 class OwlPlugin(AirflowPlugin):
     """Registers OWL with Airflow."""
 
     name = "owl"
+    timetables = [ObservationDays]  # noqa: RUF012 - Airflow's declaration

@@ -174,7 +174,11 @@ class AssociationState(StrEnum):
 
 
 class CampaignState(StrEnum):
-    """State of a campaign: ``proposed`` ones wait for approval, ``done`` have nothing open."""
+    """State of a campaign.
+
+    ``proposed`` ones wait for approval. ``done`` is never kept: a running campaign with nothing
+    open is shown so, and runs again when one of its datasets is rescued.
+    """
 
     PROPOSED = "proposed"
     REJECTED = "rejected"
@@ -182,6 +186,38 @@ class CampaignState(StrEnum):
     PAUSED = "paused"
     CANCELLED = "cancelled"
     DONE = "done"
+
+
+class MemberState(StrEnum):
+    """State of one dataset of a campaign, as queue, history and Airflow know it at the moment."""
+
+    WAITING = "waiting"
+    HELD = "held"
+    PAUSED = "paused"
+    STARTING = "starting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    REMOVED = "removed"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its end is still to come."""
+        return self in OPEN_MEMBER_STATES
+
+
+OPEN_MEMBER_STATES = frozenset(
+    {
+        MemberState.WAITING,
+        MemberState.HELD,
+        MemberState.PAUSED,
+        MemberState.STARTING,
+        MemberState.RUNNING,
+    }
+)
 
 
 class PollerState(StrEnum):
@@ -265,6 +301,7 @@ class InvalidName(OwlError, ValueError):
 _IPPPSSOOT = re.compile(r"[ijlo][a-z0-9]{8}", re.ASCII)
 _DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+\-]{0,62}", re.ASCII)
 _WORKFLOW = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_CAMPAIGN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+\-]{0,99}", re.ASCII)
 _NODE = re.compile(r"[A-Za-z0-9_.+\-@:]{1,200}", re.ASCII)
 _TASK_UNSAFE = re.compile(r"[^A-Za-z0-9_.\-]")
 
@@ -297,6 +334,15 @@ def node_name(value: object, field: str = "node") -> str:
     if isinstance(value, str) and _NODE.fullmatch(value):
         return value
     raise InvalidName(field, value, "1 to 200 letters, digits or any of '_.+-@:'")
+
+
+def campaign_name(value: object, field: str = "campaign") -> str:
+    """Return `value` if it can name a campaign; raise :class:`InvalidName` if not."""
+    if isinstance(value, str) and _CAMPAIGN.fullmatch(value):
+        return value
+    raise InvalidName(
+        field, value, "1 to 100 letters, digits or any of '_.:+-', beginning with a letter or digit"
+    )
 
 
 def priority(value: object, field: str = "priority") -> int:

@@ -193,6 +193,53 @@ def test_clears_one_after_the_other_are_folded(failed):
     rescued(failed, "B", "C", "D", "E")
 
 
+def fail_the_dag_run(site):
+    """What the scheduler writes when it ends a run at the moment of a clear."""
+    site.sql(
+        """UPDATE dag_run SET state = 'failed', end_date = now() - interval '2 minutes'
+           WHERE run_id = %(run_id)s"""
+    )
+
+
+def test_a_clear_while_the_scheduler_ends_the_run_is_not_lost(failed):
+    failed.clear("B")
+    failed.loop()
+    failed.clear("C")
+    fail_the_dag_run(failed)
+    failed.loop()
+    rescued(failed, "B", "C", "D", "E")
+
+
+def test_the_only_clear_while_the_scheduler_ends_the_run_is_found_later(failed):
+    failed.clear("B")
+    fail_the_dag_run(failed)
+    failed.executor._full_at = 0.0
+    failed.loop()
+    rescued(failed, "B", "D", "E")
+
+
+def test_a_run_that_was_ended_too_early_ends_well(failed):
+    failed.clear("B")
+    failed.loop()
+    failed.attempt_becomes("live")
+    failed.loop()
+    fail_the_dag_run(failed)
+    failed.nodes_become("done", "B", "D", "E")
+    failed.attempt_becomes("done")
+    failed.loop(6)
+    assert set(failed.tasks().values()) == {"success"}
+    assert failed.dag_run_state() == "success"
+
+
+def test_a_run_that_was_marked_as_failed_stays_so(live):
+    live.nodes_become("done", "A", "B", "C", "D", "E")
+    live.attempt_becomes("done")
+    live.loop(6)
+    live.sql("UPDATE dag_run SET state = 'failed', end_date = now() WHERE run_id = %(run_id)s")
+    live.loop()
+    assert live.dag_run_state() == "failed"
+
+
 def test_clear_of_a_running_node_spares_its_sibling(live):
     live.nodes_become("done", "A")
     live.nodes_become("running", "B", "C")

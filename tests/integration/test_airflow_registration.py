@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from htcondor_operator.blackboard.connection import connect_url
-from htcondor_operator.blackboard.schema import VERSION_TABLE
+from htcondor_operator.blackboard.schema import VERSION_TABLE, alembic_config
 from htcondor_operator.blackboard.tables import metadata
 from htcondor_operator.hooks.htcondor import HTCondorHook
 from htcondor_operator.launcher.postgres import Postgres
@@ -124,6 +125,7 @@ class TestDatabase:
         self, empty: str, airflow_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         url = empty.replace("postgresql://", "postgresql+psycopg2://", 1)
+        newest = ScriptDirectory.from_config(alembic_config(empty)).get_current_head()
         manager = "htcondor_operator.blackboard.manager.BlackboardDBManager"
         environment = {
             **airflow_env,
@@ -137,7 +139,7 @@ class TestDatabase:
             cursor.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE '%%owl%%'")
             names = {name for (name,) in cursor.fetchall()}
             cursor.execute(f"SELECT version_num FROM {VERSION_TABLE}")
-            assert cursor.fetchall() == [("0001",)]
+            assert cursor.fetchall() == [(newest,)]
         connection.close()
         assert names == set(metadata.tables) | {VERSION_TABLE}
 

@@ -14,7 +14,7 @@ PLUGIN = ROOT / "plugins" / "htcondor_operator"
 CALIBRATION = ROOT / "calibration"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"vocabulary", "settings"}),
+    frozenset({"vocabulary", "settings", "exit_codes"}),
     frozenset({"dagman"}),
     frozenset({"blackboard"}),
     frozenset({"condor"}),
@@ -22,9 +22,9 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"queue"}),
     frozenset({"hooks"}),
     frozenset({"notifications"}),
-    frozenset({"triggers"}),
+    frozenset({"triggers", "timetables"}),
     frozenset({"operators", "executors", "sensors"}),
-    frozenset({"dag_factory", "poller_dags"}),
+    frozenset({"dag_factory", "poller_dags", "campaign_dags"}),
     frozenset({"launcher"}),
     frozenset({"bench"}),
     frozenset({"commands", "console", "cli", "plugin", "provider"}),

@@ -100,17 +100,17 @@ def running_instruments(cur: Cursor) -> dict[str, int]:
     return dict(cur.fetchall())
 
 
-def recent_starts(cur: Cursor) -> tuple[int, float | None]:
+def recent_starts(cur: Cursor) -> tuple[dict[str, int], float | None]:
     """Return the DAG runs that the shoveler made in the last minute, and the last one's age."""
     cur.execute(
         r"""
-        SELECT count(*), extract(epoch FROM clock_timestamp() - max(run_after))::float8
+        SELECT dag_id, count(*), extract(epoch FROM clock_timestamp() - max(run_after))::float8
         FROM dag_run
-        WHERE run_after > now() - interval '1 minute' AND run_id LIKE 'dpq\_\_%'
+        WHERE run_after > now() - interval '1 minute' AND run_id LIKE 'dpq\_\_%' GROUP BY dag_id
         """
     )
-    count, age = the_row(cur)
-    return int(count), age
+    found = cur.fetchall()
+    return {dag_id: n for dag_id, n, _ in found}, min((age for _, _, age in found), default=None)
 
 
 _WORKFLOWS = """

@@ -38,14 +38,16 @@ owl_queue = sa.Table(
         "id",
         postgresql_where=sa.text("state = 'waiting'"),
     ),
-    # What is listed (queue_views.py).
+    # Lists (queue_views.py), by age and by name.
     sa.Index("owl_queue_list", "type", "state", sa.text("priority DESC"), "id"),
+    sa.Index("owl_queue_name", "type", "state", "priority", "fileset", "id"),
     sa.Index(
         "owl_queue_campaign",
         "campaign",
         "type",
         "state",
-        sa.text("priority DESC"),
+        "priority",
+        "fileset",
         "id",
         postgresql_where=sa.text("campaign IS NOT NULL"),
     ),
@@ -72,15 +74,16 @@ owl_queue_history = sa.Table(
     _time("ended_at"),
     sa.UniqueConstraint("dag_id", "run_id", name="owl_queue_history_run"),
     sa.Index("owl_queue_history_fileset", "fileset", "type"),
-    # What left last (queue_views.py).
+    # Lists (queue_views.py), by what left last and by name.
     sa.Index("owl_queue_history_left", "type", "outcome", "priority", "left_at", "id"),
+    sa.Index("owl_queue_history_name", "type", "outcome", "priority", "fileset", "id"),
     sa.Index(
         "owl_queue_history_campaign",
         "campaign",
         "type",
         "outcome",
         "priority",
-        "left_at",
+        "fileset",
         "id",
         postgresql_where=sa.text("campaign IS NOT NULL"),
     ),
@@ -215,6 +218,22 @@ owl_campaign = sa.Table(
     sa.Index("owl_campaign_state", "state", "created_at"),
 )
 
+owl_campaign_member = sa.Table(
+    "owl_campaign_member",
+    metadata,
+    sa.Column("campaign", sa.Text, sa.ForeignKey("owl_campaign.name"), primary_key=True),
+    # The DAG run of a backfill that put it in ("repro_wf3/backfill__..."); else empty.
+    sa.Column("part", sa.Text, primary_key=True, server_default=""),
+    sa.Column("fileset", sa.Text, primary_key=True),
+    sa.Column("type", sa.Text, nullable=False),
+    # In the queue, later in its history: by it the truth about the member is found.
+    sa.Column("entry", sa.BigInteger),
+    sa.Column("note", sa.Text),
+    _time("put_at", nullable=False, server_default=NOW),
+    sa.Index("owl_campaign_member_entry", "entry"),
+    sa.Index("owl_campaign_member_part", "part", "fileset", "put_at"),
+)
+
 owl_product = sa.Table(
     "owl_product",
     metadata,
@@ -263,4 +282,6 @@ owl_product = sa.Table(
     sa.UniqueConstraint("dataset", "name", name="owl_product_once"),
     sa.Index("owl_product_observed", "instrument_name", "observed_at"),
     sa.Index("owl_product_run", "run_key"),
+    sa.Index("owl_product_observation", "obs_id"),
+    sa.Index("owl_product_archived", "archived_at"),
 )

@@ -66,6 +66,15 @@ class Outcome:
         )
 
 
+@dataclass(frozen=True)
+class JobTotals:
+    """How many jobs of all users are in a schedd's queue, without those that run on its host."""
+
+    idle: int
+    running: int
+    held: int
+
+
 @dataclass
 class Bindings:
     """Typed calls to the worker process; one at a time, from any thread.
@@ -115,6 +124,11 @@ class Bindings:
                 {"constraint": constraint, "projection": list(projection), "limit": limit},
             ),
         )
+
+    def job_totals(self) -> JobTotals:
+        """Return how many jobs are in the queue, by state."""
+        ad = cast(Ad, self._call("job_totals", {}))
+        return JobTotals(*(int(ad[f"Allusers{name}"]) for name in ("Idle", "Running", "Held")))
 
     def history(
         self,

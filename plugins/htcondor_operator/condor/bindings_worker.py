@@ -87,6 +87,13 @@ class _Calls:
     def query(self, constraint: str, projection: list[str], limit: int) -> list[dict[str, Any]]:
         return [_plain_ad(ad) for ad in self._schedd().query(constraint, projection, limit=limit)]
 
+    def job_totals(self) -> dict[str, Any]:
+        # Counted by the schedd when asked; the ad that it sends to the collector is up to
+        # SCHEDD_INTERVAL old, and its running jobs include DAGMan's.
+        only = self._htcondor.QueryOpts.SummaryOnly
+        (summary,) = self._schedd().query("true", [], opts=only)
+        return _plain_ad(summary)
+
     def history(
         self, constraint: str, projection: list[str], match: int, since: str | None
     ) -> list[dict[str, Any]]:

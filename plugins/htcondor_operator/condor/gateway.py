@@ -14,8 +14,10 @@ import select
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -42,6 +44,9 @@ log = logging.getLogger(__name__)
 NAME = "gateway"
 POLL_SECONDS = 1.0
 BATCH = 64
+TOTALS_SECONDS = 10.0
+"""Seconds between two looks at how many jobs there are."""
+
 _LOCK_SPACE = 0x0771
 
 
@@ -57,6 +62,7 @@ class Session:
     attempts_later: Schedule[Key] = field(default_factory=Schedule)
     commands_later: Schedule[int] = field(default_factory=Schedule)
     patience: Patience = field(default_factory=Patience)
+    totals_due: float = 0.0
 
     def __post_init__(self) -> None:
         self.launcher = Launcher(self.settings, self.bindings, self.work, self.schedd)
@@ -68,6 +74,7 @@ class Session:
             return min(POLL_SECONDS, self.patience.seconds)
         try:
             more = self._commands() | self._attempts()
+            self._totals()
         except ScheddSilent as error:
             self._be_patient(error)
             return min(POLL_SECONDS, self.patience.seconds)
@@ -92,6 +99,15 @@ class Session:
         )
         with self.work, self.work.cursor() as cursor:
             note_all(cursor, self.schedd, silent(error))
+
+    def _totals(self) -> None:
+        """Say from time to time how many jobs there are: the shoveler looks at it."""
+        now = time.monotonic()
+        if now < self.totals_due:
+            return
+        self.totals_due = now + TOTALS_SECONDS
+        totals = self.bindings.job_totals()
+        self.status.say("running", pool={**asdict(totals), "at": datetime.now(UTC).isoformat()})
 
     # ------------------------------------------------------------- attempts
 

@@ -111,6 +111,7 @@ class HTCondorExecutor(BaseExecutor):
         since = datetime(1970, 1, 1, tzinfo=UTC) if full else (self._seen or started) - OVERLAP
         steps: tuple[Callable[[Session, Cursor], None], ...] = (
             self._launch,
+            lambda _session, cur: self._reopen(cur, since, full=full),
             lambda session, cur: self._answer_clears(session, cur, full=full),
             lambda session, cur: self._mirror(session, cur, since),
             lambda _session, cur: self._end_marked(cur),
@@ -163,6 +164,12 @@ class HTCondorExecutor(BaseExecutor):
         for launch in launches.new_launches(session, self.alias):
             launches.request_launch(cur, launch)
         launches.start_bound_launches(cur, self.alias)
+
+    def _reopen(self, cur: Cursor, since: datetime, *, full: bool) -> None:
+        recent = max(since, datetime.now(UTC) - RECENT)
+        reopened = turns.reopen_early_ends(cur, recent, all_failed=full)
+        if reopened:
+            self.log.warning("%s DAG runs had ended before their DAGMan: opened again", reopened)
 
     def _answer_clears(self, session: Session, cur: Cursor, *, full: bool) -> None:
         for run_key in clears.runs_with_clears(cur, self.alias, all_marks=full):

@@ -11,7 +11,7 @@ Airflow's own clears), and sets how many runs the scheduler of this process take
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -119,3 +119,51 @@ def cleared_runs(cur: Cursor) -> set[RunKey]:
         """
     )
     return {(row[0], row[1]) for row in cur.fetchall()}
+
+
+def reopen_early_ends(cur: Cursor, since: Any, *, all_failed: bool) -> int:
+    """Open again the DAG runs that the scheduler took for ended before their DAGMan was.
+
+    A clear that comes while the scheduler ends the run leaves it ended, with cleared task
+    instances (3.3.2: the clear has read the state before, and writes none), and nobody would look
+    at it again. An ended run has no unfinished task instances, and one whose nodes all came to a
+    good end after it was said to have failed has not failed; what operators mark looks otherwise.
+
+    Parameters
+    ----------
+    since
+        Nodes that were changed since then are looked at.
+    all_failed
+        Look at all runs that failed in the last days, too: worth doing less often.
+    """
+    cur.execute(
+        """
+        WITH candidate AS (
+            SELECT a.run_key FROM owl_attempt a
+            WHERE a.state IN ('wanted', 'clearing', 'submitting', 'live')
+            UNION
+            SELECT n.run_key FROM owl_node n WHERE n.updated_at >= %(since)s
+            UNION
+            SELECT r.run_key FROM owl_run r
+            WHERE %(all_failed)s AND r.state = 'failed' AND r.ended_at > now() - interval '7 days'
+        ), early AS (
+            SELECT d.id FROM candidate c JOIN owl_run r ON r.run_key = c.run_key AND r.mirrored
+            JOIN dag_run d ON d.dag_id = r.dag_id AND d.run_id = r.run_id
+                          AND d.state IN ('failed', 'success')
+            CROSS JOIN LATERAL (
+                SELECT count(*) FILTER (WHERE ti.state IS NULL OR ti.state IN
+                           ('scheduled', 'queued', 'running', 'restarting')) AS unfinished,
+                       count(*) FILTER (WHERE ti.state IN ('failed', 'upstream_failed')) AS failed
+                FROM task_instance ti WHERE ti.dag_id = d.dag_id AND ti.run_id = d.run_id
+            ) AS task
+            WHERE task.unfinished > 0
+               OR (d.state = 'failed' AND task.failed = 0 AND r.state = 'done'
+                   AND d.end_date < r.ended_at)
+        )
+        UPDATE dag_run d SET state = 'running', end_date = NULL, last_scheduling_decision = NULL,
+               updated_at = now()
+        FROM early WHERE d.id = early.id
+        """,
+        {"since": since, "all_failed": all_failed},
+    )
+    return int(cur.rowcount)

@@ -1,8 +1,9 @@
 """Which entries are shoveled now: a pure function of the policy, what waits and what runs.
 
 The order is: priority first; within one priority a fair share between the types, by their weights
-and by what they already have running; within a type its instruments in turn, the oldest entry
-first.
+and by what they have already (DAG runs that run, or that were made in the last minute, whichever
+are more, so that runs of seconds count like runs of hours); between equals the oldest entry; within
+a type its instruments in turn.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Load:
     not_started
         Those among them that Airflow has not begun: their jobs are still to come.
     recent
-        DAG runs that the shoveler made in the last minute.
+        DAG runs that the shoveler made in the last minute, by type.
     since_last_s
         Seconds since it made the last one, if that was within the last minute.
     idle_jobs
@@ -115,7 +116,7 @@ class Load:
     running: Mapping[str, int] = field(default_factory=dict)
     instruments: Mapping[str, int] = field(default_factory=dict)
     not_started: int = 0
-    recent: int = 0
+    recent: Mapping[str, int] = field(default_factory=dict)
     since_last_s: float | None = None
     idle_jobs: int | None = None
     workflows: Mapping[str, Workflow] = field(default_factory=dict)
@@ -131,13 +132,16 @@ class Plan:
         (type, instrument) -> so many entries, the best ones.
     waits
         Type -> why it gets nothing.
+    rests
+        Type -> why it gets only a part of what waits.
     limit
         What keeps the batch from being larger.
     """
 
-    grants: Mapping[tuple[str, str], int]
-    waits: Mapping[str, str]
-    limit: str
+    grants: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    waits: Mapping[str, str] = field(default_factory=dict)
+    rests: Mapping[str, str] = field(default_factory=dict)
+    limit: str = ""
 
     @property
     def total(self) -> int:
@@ -159,11 +163,17 @@ def plan(policy: Policy, census: Iterable[Cell], load: Load) -> Plan:
     share = _Share(policy, load)
     for _, group in groupby(cells, key=lambda cell: cell.priority):
         share.divide(list(group), room - share.total)
-    waits = {
+    served = {type_ for type_, _ in share.grants}
+    words = {
         type_: _why(type_, [cell for cell in cells if cell.type == type_], share, limit)
-        for type_ in sorted({cell.type for cell in cells} - {type_ for type_, _ in share.grants})
+        for type_ in sorted({cell.type for cell in cells})
     }
-    return Plan(dict(share.grants), waits, limit)
+    return Plan(
+        grants=dict(share.grants),
+        waits={type_: text for type_, text in words.items() if type_ not in served and text},
+        rests={type_: text for type_, text in words.items() if type_ in served and text},
+        limit=limit,
+    )
 
 
 def _room(policy: Policy, load: Load) -> tuple[int, str]:
@@ -181,10 +191,11 @@ def _room(policy: Policy, load: Load) -> tuple[int, str]:
         ),
     ]
     if policy.starts_per_minute is not None:
+        recent = sum(load.recent.values())
         limits.append(
             (
-                policy.starts_per_minute - load.recent,
-                f"{load.recent} DAG runs were made in the last minute, "
+                policy.starts_per_minute - recent,
+                f"{recent} DAG runs were made in the last minute, "
                 f"{policy.starts_per_minute} are allowed (starts_per_minute)",
             )
         )
@@ -208,6 +219,7 @@ class _Share:
         self.policy = policy
         self.load = load
         self.types = Counter(load.running)
+        self.served = Counter(load.running) | Counter(load.recent)
         self.instruments = Counter(load.instruments)
         self.grants: Counter[tuple[str, str]] = Counter()
         self.total = 0
@@ -239,12 +251,13 @@ class _Share:
     def _grant(self, cell: Cell) -> None:
         self.grants[cell.type, cell.instrument] += 1
         self.types[cell.type] += 1
+        self.served[cell.type] += 1
         if cell.instrument:
             self.instruments[cell.instrument] += 1
         self.total += 1
 
     def _ratio(self, type_: str) -> float:
-        return self.types[type_] / self.policy.weights.get(type_, 1.0)
+        return self.served[type_] / self.policy.weights.get(type_, 1.0)
 
     @staticmethod
     def _oldest(cells: list[Cell]) -> int:
@@ -272,14 +285,17 @@ class _Share:
 
 
 def _why(type_: str, cells: list[Cell], share: _Share, limit: str) -> str:
-    """Return the sentence about a type that gets nothing."""
-    free = [cell for cell in cells if cell.waiting > 0]
-    if not free:
+    """Return the sentence about the entries of a type that are left; empty when none is."""
+    left: Counter[str] = Counter()
+    for cell in cells:
+        left[cell.instrument] += cell.waiting
+    open_to = [name for name, n in left.items() if n > share.grants[type_, name]]
+    if not open_to:
         blocked = sum(cell.blocked for cell in cells)
-        return f"{blocked} entries wait for the earlier runs of the same filesets."
-    obstacles = [share.obstacle(type_, cell.instrument) for cell in free]
-    if None not in obstacles:
+        return f"{blocked} entries wait for the earlier runs of the same filesets." * (blocked > 0)
+    obstacles = [share.obstacle(type_, name) for name in open_to]
+    if None not in obstacles and not share.policy.stop:
         return "; ".join(sorted({words for words in obstacles if words})) + "."
-    if share.total:
-        return f"others go first (priority, fair share); {limit}."
+    if share.total > sum(n for (own, _), n in share.grants.items() if own == type_):
+        return f"others have their share (priority, weight); {limit}."
     return f"{limit}."

@@ -67,6 +67,10 @@ KINDS: dict[str, str] = {
     "checksum": "htcondor_operator.queue.checksum_poller:make_poller",
     "delivery": "htcondor_operator.queue.delivery_poller:make_poller",
     "jitter": "htcondor_operator.queue.jitter_poller:make_poller",
+    "shoveler": "htcondor_operator.queue.shoveler_poller:make_poller",
+    "requests": "htcondor_operator.queue.request_poller:make_poller",
+    "rescue": "htcondor_operator.queue.rescue_poller:make_poller",
+    "references": "htcondor_operator.queue.reference_poller:make_poller",
 }
 """Kind -> ``module:function``, a :class:`Factory`."""
 

@@ -6,7 +6,7 @@ the history. A process or a server that dies in between leaves them in the queue
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,11 +35,14 @@ class Batch:
         What was planned, and why types wait.
     busy
         Another process was shoveling, so nothing was done.
+    stopped
+        The policy says stop.
     """
 
     shoveled: int = 0
-    plan: Plan = field(default_factory=lambda: Plan({}, {}, ""))
+    plan: Plan = field(default_factory=Plan)
     busy: bool = False
+    stopped: bool = False
 
 
 def read_policy(cur: Cursor) -> Policy:
@@ -47,9 +50,13 @@ def read_policy(cur: Cursor) -> Policy:
     return from_json(get_setting(cur, SETTING))
 
 
-def look(cur: Cursor, policy: Policy) -> tuple[list[Cell], Load]:
-    """Read what waits and what runs."""
-    cells = [Cell(**row) for row in claim_rows.census(cur, policy.batch)]
+def look(cur: Cursor, policy: Policy, depth: int | None = None) -> tuple[list[Cell], Load]:
+    """Read what waits and what runs.
+
+    Of each type and instrument `depth` entries are counted, a batch by default: no more can be
+    shoveled at once.
+    """
+    cells = [Cell(**row) for row in claim_rows.census(cur, depth or policy.batch)]
     types = sorted({cell.type for cell in cells})
     alive = claim_rows.running(cur, types)
     recent, since = claim_rows.recent_starts(cur)
@@ -74,18 +81,20 @@ def shovel_batch(cur: Cursor, policy: Policy | None = None) -> Batch:
         return Batch(busy=True)
     policy = read_policy(cur) if policy is None else policy
     if policy.stop or not claim_rows.anything_waits(cur):
-        return Batch()
-    cells, load = look(cur, policy)
-    decided = plan(policy, cells, load)
-    return Batch(shovel(cur, decided.grants), decided)
+        return Batch(stopped=policy.stop)
+    ids, decided = claim_batch(cur, policy)
+    return Batch(into_airflow(cur, ids), decided)
 
 
-def shovel(cur: Cursor, grants: Mapping[tuple[str, str], int]) -> int:
-    """Move the best entries of each (type, instrument) from the queue into Airflow."""
-    if not grants:
+def claim_batch(cur: Cursor, policy: Policy) -> tuple[list[int], Plan]:
+    """Look, plan, and lock the entries of one batch up to the transaction's end."""
+    decided = plan(policy, *look(cur, policy))
+    return claim_rows.claim(cur, decided.grants) if decided.grants else [], decided
+
+
+def into_airflow(cur: Cursor, ids: Sequence[int]) -> int:
+    """Make the DAG runs of claimed entries and move them to the history."""
+    if not ids:
         return 0
-    ids = claim_rows.claim(cur, grants)
-    if ids:
-        insert_dag_runs(cur, ids)
-        claim_rows.move_to_history(cur, ids)
-    return len(ids)
+    insert_dag_runs(cur, ids)
+    return claim_rows.move_to_history(cur, ids)

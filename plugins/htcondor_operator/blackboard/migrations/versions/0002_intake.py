@@ -250,7 +250,7 @@ def upgrade() -> None:
             "source",
             sa.Text(),
             nullable=False,
-            comment="Where its datasets come from (list, query, backfill, references).",
+            comment="Where its datasets come from (list, query, request, backfill, references).",
         ),
         sa.Column(
             "detail",
@@ -477,6 +477,8 @@ def upgrade() -> None:
         "owl_product_observed", "owl_product", ["instrument_name", "observed_at"], unique=False
     )
     op.create_index("owl_product_run", "owl_product", ["run_key"], unique=False)
+    op.create_index("owl_product_observation", "owl_product", ["obs_id"], unique=False)
+    op.create_index("owl_product_archived", "owl_product", ["archived_at"], unique=False)
     op.create_table(
         "owl_queue",
         sa.Column(
@@ -553,7 +555,7 @@ def upgrade() -> None:
     op.create_index(
         "owl_queue_campaign",
         "owl_queue",
-        ["campaign", "type", "state", sa.literal_column("priority DESC"), "id"],
+        ["campaign", "type", "state", "priority", "fileset", "id"],
         unique=False,
         postgresql_where=sa.text("campaign IS NOT NULL"),
     )
@@ -568,6 +570,12 @@ def upgrade() -> None:
         "owl_queue_list",
         "owl_queue",
         ["type", "state", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_queue_name",
+        "owl_queue",
+        ["type", "state", "priority", "fileset", "id"],
         unique=False,
     )
     for statement in _QUEUE_TALLIED:
@@ -645,7 +653,7 @@ def upgrade() -> None:
     op.create_index(
         "owl_queue_history_campaign",
         "owl_queue_history",
-        ["campaign", "type", "outcome", "priority", "left_at", "id"],
+        ["campaign", "type", "outcome", "priority", "fileset", "id"],
         unique=False,
         postgresql_where=sa.text("campaign IS NOT NULL"),
     )
@@ -653,6 +661,12 @@ def upgrade() -> None:
         "owl_queue_history_left",
         "owl_queue_history",
         ["type", "outcome", "priority", "left_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_queue_history_name",
+        "owl_queue_history",
+        ["type", "outcome", "priority", "fileset", "id"],
         unique=False,
     )
     op.create_index(
@@ -750,10 +764,54 @@ def upgrade() -> None:
     op.create_index(
         "owl_association_member_name", "owl_association_member", ["member"], unique=False
     )
+    op.create_table(
+        "owl_campaign_member",
+        sa.Column("campaign", sa.Text(), nullable=False, comment="Name of the campaign."),
+        sa.Column(
+            "part",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="DAG and DAG run of the backfill's day that put it in; empty for others.",
+        ),
+        sa.Column(
+            "fileset", sa.Text(), nullable=False, comment="Name of the dataset or association."
+        ),
+        sa.Column("type", sa.Text(), nullable=False, comment="Workflow."),
+        sa.Column(
+            "entry",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Its entry, in the queue or its history; empty when it was refused.",
+        ),
+        sa.Column(
+            "note", sa.Text(), nullable=True, comment="Why it was refused, or whose entry counts."
+        ),
+        sa.Column(
+            "put_at",
+            sa.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When it was put in.",
+        ),
+        sa.ForeignKeyConstraint(["campaign"], ["owl_campaign.name"]),
+        sa.PrimaryKeyConstraint("campaign", "part", "fileset"),
+        comment="The datasets of campaigns, with their latest entries.",
+    )
+    op.create_index("owl_campaign_member_entry", "owl_campaign_member", ["entry"], unique=False)
+    op.create_index(
+        "owl_campaign_member_part",
+        "owl_campaign_member",
+        ["part", "fileset", "put_at"],
+        unique=False,
+    )
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_index("owl_campaign_member_part", table_name="owl_campaign_member")
+    op.drop_index("owl_campaign_member_entry", table_name="owl_campaign_member")
+    op.drop_table("owl_campaign_member")
     op.drop_index("owl_association_member_name", table_name="owl_association_member")
     op.drop_table("owl_association_member")
     op.drop_table("owl_setting")
@@ -762,6 +820,8 @@ def downgrade() -> None:
     op.drop_table("owl_queue")
     op.execute("DROP FUNCTION owl_queue_history_tallied()")
     op.execute("DROP FUNCTION owl_queue_tallied()")
+    op.drop_index("owl_product_archived", table_name="owl_product")
+    op.drop_index("owl_product_observation", table_name="owl_product")
     op.drop_index("owl_product_run", table_name="owl_product")
     op.drop_index("owl_product_observed", table_name="owl_product")
     op.drop_table("owl_product")
