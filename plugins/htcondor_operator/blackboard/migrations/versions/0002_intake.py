@@ -250,7 +250,7 @@ def upgrade() -> None:
             "source",
             sa.Text(),
             nullable=False,
-            comment="Where its datasets come from (list, query, backfill, references).",
+            comment="Where its datasets come from (list, query, request, backfill, references).",
         ),
         sa.Column(
             "detail",
@@ -555,7 +555,7 @@ def upgrade() -> None:
     op.create_index(
         "owl_queue_campaign",
         "owl_queue",
-        ["campaign", "type", "state", sa.literal_column("priority DESC"), "id"],
+        ["campaign", "type", "state", "priority", "fileset", "id"],
         unique=False,
         postgresql_where=sa.text("campaign IS NOT NULL"),
     )
@@ -570,6 +570,12 @@ def upgrade() -> None:
         "owl_queue_list",
         "owl_queue",
         ["type", "state", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_queue_name",
+        "owl_queue",
+        ["type", "state", "priority", "fileset", "id"],
         unique=False,
     )
     for statement in _QUEUE_TALLIED:
@@ -647,7 +653,7 @@ def upgrade() -> None:
     op.create_index(
         "owl_queue_history_campaign",
         "owl_queue_history",
-        ["campaign", "type", "outcome", "priority", "left_at", "id"],
+        ["campaign", "type", "outcome", "priority", "fileset", "id"],
         unique=False,
         postgresql_where=sa.text("campaign IS NOT NULL"),
     )
@@ -655,6 +661,12 @@ def upgrade() -> None:
         "owl_queue_history_left",
         "owl_queue_history",
         ["type", "outcome", "priority", "left_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_queue_history_name",
+        "owl_queue_history",
+        ["type", "outcome", "priority", "fileset", "id"],
         unique=False,
     )
     op.create_index(
