@@ -38,14 +38,16 @@ owl_queue = sa.Table(
         "id",
         postgresql_where=sa.text("state = 'waiting'"),
     ),
-    # What is listed (queue_views.py).
+    # Lists (queue_views.py), by age and by name.
     sa.Index("owl_queue_list", "type", "state", sa.text("priority DESC"), "id"),
+    sa.Index("owl_queue_name", "type", "state", "priority", "fileset", "id"),
     sa.Index(
         "owl_queue_campaign",
         "campaign",
         "type",
         "state",
-        sa.text("priority DESC"),
+        "priority",
+        "fileset",
         "id",
         postgresql_where=sa.text("campaign IS NOT NULL"),
     ),
@@ -72,15 +74,16 @@ owl_queue_history = sa.Table(
     _time("ended_at"),
     sa.UniqueConstraint("dag_id", "run_id", name="owl_queue_history_run"),
     sa.Index("owl_queue_history_fileset", "fileset", "type"),
-    # What left last (queue_views.py).
+    # Lists (queue_views.py), by what left last and by name.
     sa.Index("owl_queue_history_left", "type", "outcome", "priority", "left_at", "id"),
+    sa.Index("owl_queue_history_name", "type", "outcome", "priority", "fileset", "id"),
     sa.Index(
         "owl_queue_history_campaign",
         "campaign",
         "type",
         "outcome",
         "priority",
-        "left_at",
+        "fileset",
         "id",
         postgresql_where=sa.text("campaign IS NOT NULL"),
     ),
@@ -279,4 +282,6 @@ owl_product = sa.Table(
     sa.UniqueConstraint("dataset", "name", name="owl_product_once"),
     sa.Index("owl_product_observed", "instrument_name", "observed_at"),
     sa.Index("owl_product_run", "run_key"),
+    sa.Index("owl_product_observation", "obs_id"),
+    sa.Index("owl_product_archived", "archived_at"),
 )
