@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from airflow.sdk import DAG, Param
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, Param, TriggerRule
 from airflow.utils.types import DagRunType
 
 from htcondor_operator.operators.campaign_day import SelectDatasets, WaitForDatasets
+from htcondor_operator.operators.campaign_decision import CampaignDecision
+from htcondor_operator.queue.instruments import SHORT
+from htcondor_operator.queue.proposals import APPROVAL
 from htcondor_operator.timetables import ObservationDays
-
-INSTRUMENTS = {"acs": "ACS", "wf3": "WFC3", "stis": "STIS", "cos": "COS"}
-"""Short name in DAG and workflow ids -> the catalogue's name."""
 
 _START = datetime(1990, 4, 24, tzinfo=UTC)
 
 
 def make_repro_dags() -> dict[str, DAG]:
     """Make ``repro_<instrument>`` for every instrument."""
-    return {dag.dag_id: dag for dag in (make_repro_dag(*names) for names in INSTRUMENTS.items())}
+    made = (make_repro_dag(short, instrument) for instrument, short in SHORT.items())
+    return {dag.dag_id: dag for dag in made}
 
 
 def make_repro_dag(short: str, instrument: str) -> DAG:
@@ -46,6 +48,52 @@ def make_repro_dag(short: str, instrument: str) -> DAG:
         )
         chosen >> WaitForDatasets(task_id="wait")
     return dag
+
+
+def make_approval_dag() -> DAG:
+    """Make the DAG that asks a person about a proposed campaign; the queue starts its runs."""
+    with DAG(
+        dag_id=APPROVAL,
+        description="Ask whether a proposed campaign may fill the queue",
+        schedule=None,
+        catchup=False,
+        max_active_runs=100,
+        is_paused_upon_creation=False,
+        auto_register=False,
+        tags=["owl", "campaign"],
+        params={
+            "dataset": Param(type="string", description="Name of the proposed campaign."),
+            "priority": Param(0, type="integer"),
+            "subject": Param("Approve the campaign?", type="string"),
+            "body": Param("", type="string"),
+        },
+        doc_md=_APPROVAL_DOC,
+        default_args={"owner": "owl", "retries": 0},
+    ) as dag:
+        ask = ApprovalOperator(
+            task_id="ask",
+            subject="{{ params.subject }}",
+            body="{{ params.body }}",
+            # The question's own form has no fields.
+            params={},
+        )
+        fill = CampaignDecision(task_id="fill", asked="ask", approve=True)
+        drop = CampaignDecision(
+            # A rejection skips what comes directly after the question.
+            task_id="drop",
+            asked="ask",
+            approve=False,
+            trigger_rule=TriggerRule.ALL_SKIPPED,
+        )
+        ask >> fill >> drop
+    return dag
+
+
+_APPROVAL_DOC = (
+    "`ask` waits for a person (*Required Actions* in the UI); `fill` puts an approved campaign "
+    "into the queue, `drop` rejects it. `owl campaign approve NAME` and `owl campaign reject NAME` "
+    "do the same from the command line."
+)
 
 
 def _params() -> dict[str, Param]:

@@ -111,10 +111,12 @@ def as_bytes(content: fits.HDUList, folder: Path) -> bytes:
 
 def rows(database: str, sql: str, **values: Any) -> list[dict[str, Any]]:
     """Ask the database."""
-    with closing(connect_url(database, application="test", autocommit=True)) as connection:
-        with connection.cursor() as cur:
-            cur.execute(sql, values)
-            return named_rows(cur)
+    with (
+        closing(connect_url(database, application="test", autocommit=True)) as connection,
+        connection.cursor() as cur,
+    ):
+        cur.execute(sql, values)
+        return named_rows(cur)
 
 
 def queue(database: str) -> dict[tuple[str, str], dict[str, Any]]:
@@ -130,9 +132,11 @@ def journal(database: str) -> list[dict[str, Any]]:
 
 def execute(database: str, sql: str, **values: Any) -> None:
     """Change the database."""
-    with closing(connect_url(database, application="test", autocommit=True)) as connection:
-        with connection.cursor() as cur:
-            cur.execute(sql, values)
+    with (
+        closing(connect_url(database, application="test", autocommit=True)) as connection,
+        connection.cursor() as cur,
+    ):
+        cur.execute(sql, values)
 
 
 def with_settings(settings: Settings, **changes: Any) -> Settings:

@@ -265,7 +265,7 @@ def test_chosen_by_the_catalogue(db, capsys):
         """,
     )
     words = ["campaign", "create", "flats", "--type", "drill", "--json", "--where"]
-    code, out, _ = owl(capsys, *words, "instrument=WF3 from=2026-01-01 to=2026-01-03")
+    _, out, _ = owl(capsys, *words, "instrument=WF3 from=2026-01-01 to=2026-01-03")
     assert json.loads(out)["added"] == 1
     assert execute(db, "SELECT fileset, instrument FROM owl_queue") == [("ie01", "WF3")]
     _, out, _ = owl(capsys, *words, "instrument=WFC3", "--add")

@@ -45,6 +45,11 @@ def acs(site: Settings) -> Path:
     return site.incoming / "acs"
 
 
+def sums(folder: Path, command: list[str]) -> str:
+    """Return what ``sha256sum`` or ``md5sum`` says."""
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
 def quarantined(settings: Settings, poller: str = "DP_ACS") -> dict[str, str]:
     """Return what lies in quarantine, with the reasons beside it."""
     folder = settings.quarantine / poller
@@ -133,10 +138,10 @@ def test_bad_files_go_to_quarantine_with_a_reason(site: Settings, acs: Path) -> 
     expected = {
         "jaaa01acq_raw.fits": "it is empty (0 bytes)",
         "jaaa01adq_raw.fits": "its ROOTNAME is 'jaaa01abq', but its name says 'jaaa01adq'",
-        "jaaa01aeq_raw.fits": "bytes that its header says: it is cut",
+        "jaaa01aeq_raw.fits": "bytes that its header says: it is truncated",
         "jaaa01afq_raw.fits": "has 0 of the 2880 bytes",
         "jaaa01agq_raw.fits": "it is no FITS file",
-        "jaaa01ahq_raw.fits.gz": "the gzip stream is damaged or cut",
+        "jaaa01ahq_raw.fits.gz": "the gzip stream is damaged or truncated",
         "jaaa01aiq_raw.fits": "its INSTRUME is 'WFC3', but here files of ACS are delivered",
         "notes.txt": "its name is not of the form j*.fits or j*.fits.gz",
         "jaaa01ajq_flt.fits": "its name is not <root>.tlm or <root>_<suffix>.fits",
@@ -165,7 +170,7 @@ def test_unreadable_files_and_folders(site: Settings, acs: Path) -> None:
     path = deliver(acs, "jaaa01acq_raw.fits", raw("jaaa01acq"))
     empty = deliver(acs, "jaaa01adq_raw.fits", b"")
     acs.chmod(0o555)
-    with pytest.raises(OwlError, match="2 files in .* cannot be moved, the first: jaaa01a[cd]q"):
+    with pytest.raises(OwlError, match=r"2 files in .* cannot be moved, the first: jaaa01a[cd]q"):
         rounds(poller, 3)
     assert path.exists()
     assert empty.exists()
@@ -187,7 +192,7 @@ def test_truncated_telemetry(site: Settings, acs: Path, shared_data: Path) -> No
     deliver(acs, "j8bt06o6q.tlm", content[:-1])
     poller = poller_of(site, {"workflow": SINGLE})
     assert rounds(poller) == {"quarantined": 1}
-    assert "is cut at the file's end" in quarantined(site)["j8bt06o6q.tlm"]
+    assert "it is truncated: the packet at byte" in quarantined(site)["j8bt06o6q.tlm"]
     deliver(acs, "j8bt05xxq.tlm", content)
     assert rounds(poller) == {"quarantined": 1}
     assert "its ROOTNAME is 'j8bt06o6q'" in quarantined(site)["j8bt05xxq.tlm"]
@@ -228,10 +233,8 @@ def test_marker_and_checksum_companions(site: Settings, acs: Path) -> None:
     ):
         path = deliver(acs, f"{name}_raw.fits", raw(name))
         assert rounds(checked) == {}
-        found = subprocess.run(["sha256sum", path.name], cwd=acs, capture_output=True, text=True)
-        (acs / f"{path.name}.sha256").write_text(
-            f"{digest}  {path.name}\n" if digest else found.stdout
-        )
+        found = sums(acs, ["sha256sum", path.name])
+        (acs / f"{path.name}.sha256").write_text(f"{digest}  {path.name}\n" if digest else found)
         assert rounds(checked) == expected
     assert "jaaa01adq_raw.fits.sha256 says 000" in _reason(site, "jaaa01adq_raw.fits")
     assert (site.quarantine / "DP_ACS" / "jaaa01adq_raw.fits.sha256").exists()
@@ -387,7 +390,7 @@ def test_checksum_lists(site: Settings, acs: Path) -> None:
         deliver(csum, f"{root}_raw.fits", raw(root))
     assert rounds(poller) == {}
     names = sorted(p.name for p in csum.iterdir())
-    text = subprocess.run(["sha256sum", *names], cwd=csum, capture_output=True, text=True).stdout
+    text = sums(csum, ["sha256sum", *names])
     wrong = text.splitlines()[1].replace(text.splitlines()[1][:4], "0000", 1)
     late = f"{'1' * 64}  jaaa01azq_raw.fits"
     deliver(csum, "night.sha256", "\n".join([text.splitlines()[0], wrong, late]).encode())
@@ -400,8 +403,8 @@ def test_checksum_lists(site: Settings, acs: Path) -> None:
     poller = poller_of(site, {**change, "options": {"to": "acs", "deadline": 3600}})
     rounds(poller)
     deliver(csum, "jaaa01azq_raw.fits", raw("jaaa01azq"))
-    md5 = subprocess.run(["md5sum", "jaaa01adq_raw.fits"], cwd=csum, capture_output=True).stdout
-    deliver(csum, "more.md5", md5)
+    md5 = sums(csum, ["md5sum", "jaaa01adq_raw.fits"])
+    deliver(csum, "more.md5", md5.encode())
     deliver(csum, "bad.md5", b"what is this\n")
     assert rounds(poller, 4) == {"verified": 3, "quarantined": 2}
     assert "line 1 is not 'md5 digest  name'" in quarantined(site, "CSUM")["bad.md5"]

@@ -14,7 +14,7 @@ PLUGIN = ROOT / "plugins" / "htcondor_operator"
 CALIBRATION = ROOT / "calibration"
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"vocabulary", "settings"}),
+    frozenset({"vocabulary", "settings", "exit_codes"}),
     frozenset({"dagman"}),
     frozenset({"blackboard"}),
     frozenset({"condor"}),

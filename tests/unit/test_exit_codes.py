@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from htcondor_operator.notifications import exit_codes as module
-from htcondor_operator.notifications.exit_codes import describe_exit, describe_signal, exit_codes
+from htcondor_operator import exit_codes as module
+from htcondor_operator.exit_codes import describe_exit, describe_signal, exit_codes
 
 FIRST = {27: ("first", "First."), 40: ("forty", "Forty.")}
 SECOND = {27: ("second", "Second."), 41: ("more", "More.")}

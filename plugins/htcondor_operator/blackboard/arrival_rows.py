@@ -185,6 +185,19 @@ def settle(
     )
 
 
+def retry(cur: Cursor, number: int, path: str, *, sha256: str, size: int, reason: str) -> None:
+    """Write that a file came out of quarantine, back into the folder where it was delivered."""
+    cur.execute(
+        """
+        UPDATE owl_arrival
+        SET state = 'accepted', path = %(path)s, sha256 = %(sha256)s, bytes = %(size)s,
+            reason = %(reason)s, updated_at = now()
+        WHERE id = %(id)s AND state = 'quarantined'
+        """,
+        {"id": number, "path": path, "sha256": sha256, "size": size, "reason": reason},
+    )
+
+
 def stays(cur: Cursor, number: int, path: str, reason: str) -> None:
     """Say that a file is still where it was delivered, and why."""
     cur.execute(

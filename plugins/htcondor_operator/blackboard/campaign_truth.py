@@ -197,7 +197,7 @@ class FailedMember:
 
 FIRST_FAILURE = """
   LEFT JOIN LATERAL (
-    SELECT node, state, exit_code, exit_signal FROM owl_node o
+    SELECT node, state, exit_code, exit_signal, reason FROM owl_node o
      WHERE o.run_key = r.run_key AND o.attempt = r.latest_attempt
        AND o.state IN ('failed', 'removed')
      ORDER BY (o.state = 'failed') DESC, o.ended_at NULLS LAST, o.try DESC LIMIT 1) n ON true

@@ -122,7 +122,7 @@ INTAKE_COMMENTS: dict[str, dict[str, str]] = {
         "state": "State of the campaign (CampaignState).",
         "priority": "Priority of its entries.",
         "total": "Datasets that were put into the queue for it.",
-        "source": "Where its datasets come from (list, query, backfill, references).",
+        "source": "Where its datasets come from (list, query, request, backfill, references).",
         "detail": "The query, the interval or the mappings.",
         "reason": "Why.",
         "created_by": "Who asked for it.",

@@ -282,4 +282,6 @@ owl_product = sa.Table(
     sa.UniqueConstraint("dataset", "name", name="owl_product_once"),
     sa.Index("owl_product_observed", "instrument_name", "observed_at"),
     sa.Index("owl_product_run", "run_key"),
+    sa.Index("owl_product_observation", "obs_id"),
+    sa.Index("owl_product_archived", "archived_at"),
 )

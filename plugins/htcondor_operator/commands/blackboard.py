@@ -25,19 +25,23 @@ def dictionary() -> None:
 @app.command()
 def grant(
     role: Annotated[str, typer.Argument(help="Name of the role; made if it does not exist.")],
+    intake: Annotated[
+        bool, typer.Option("--intake", help="For pollers and the shoveler, not for tasks.")
+    ] = False,
 ) -> None:
-    """Let a database role do what tasks need, and nothing else.
+    """Let a database role do what tasks (or pollers and the shoveler) need, and nothing else.
 
     Its password is taken from OWL_TASK_PASSWORD when that is set: a command line is not a place
     for secrets.
     """
     from htcondor_operator.blackboard.connection import connect
-    from htcondor_operator.blackboard.roles import grant_tasks
+    from htcondor_operator.blackboard.roles import grant_intake, grant_tasks
 
     connection = connect(Settings.from_environment(), application="grant")
     try:
         with connection, connection.cursor() as cursor:
-            grant_tasks(cursor, role, os.environ.get("OWL_TASK_PASSWORD"))
+            make = grant_intake if intake else grant_tasks
+            make(cursor, role, os.environ.get("OWL_TASK_PASSWORD"))
     finally:
         connection.close()
 

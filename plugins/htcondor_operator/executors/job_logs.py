@@ -10,7 +10,7 @@ from typing import Any
 
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.blackboard.rows import named_rows
-from htcondor_operator.notifications.exit_codes import describe_exit
+from htcondor_operator.exit_codes import describe_exit
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ERROR_SENTENCES, ErrorKind, NodeState
 

@@ -63,6 +63,8 @@ def airflow_settings(
             "enable_health_check": False,
         },
         "dag_processor": {"refresh_interval": 15, "min_file_process_interval": 30},
+        # A killed triggerer's pollers go on with the next one once it is thought dead.
+        "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 10},
         "logging": {
             "base_log_folder": home.airflow / "logs",
             "colored_console_log": False,

@@ -24,6 +24,7 @@ from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.blackboard.retention import Retention
 from htcondor_operator.condor.bindings import Bindings
 from htcondor_operator.condor.heartbeat import Heartbeat, Status
+from htcondor_operator.mirror.catalogue import Cataloguer
 from htcondor_operator.mirror.janitor import Janitor
 from htcondor_operator.mirror.reconcile import Inquirer
 from htcondor_operator.mirror.worker import Worker
@@ -66,7 +67,10 @@ class Daemon:
         )
         inquirer = Inquirer(Bindings(), self.options.reconcile_seconds)
         janitor = Janitor(lambda: connect(self.settings, application="mirror janitor"), Retention())
-        for thread in (heartbeat, inquirer, janitor):
+        catalogue = Cataloguer(
+            lambda: connect(self.settings, application="mirror catalogue"), self.settings.archive
+        )
+        for thread in (heartbeat, inquirer, janitor, catalogue):
             thread.start()
         pause = 0.5
         try:
@@ -80,6 +84,7 @@ class Daemon:
                 self.stopped.wait(pause * random.uniform(0.7, 1.3))
                 pause = min(pause * 2, _LONGEST_PAUSE) if self.status.state == "waiting" else 0.5
         finally:
+            catalogue.stop()
             janitor.stop()
             inquirer.stop()
             heartbeat.stop()

@@ -11,8 +11,8 @@ import psycopg2
 from airflow.sdk import BaseNotifier
 
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.exit_codes import describe_exit, describe_signal
 from htcondor_operator.hooks.htcondor import HTCondorHook
-from htcondor_operator.notifications.exit_codes import describe_exit, describe_signal
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ERROR_SENTENCES, ErrorKind, OwlError
 

@@ -15,9 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, auto
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from psycopg2.extensions import cursor as Cursor
 
@@ -25,6 +24,7 @@ from htcondor_operator.blackboard import arrival_rows
 from htcondor_operator.blackboard.arrival_rows import Arrival, NewArrival
 from htcondor_operator.blackboard.link import Link
 from htcondor_operator.queue import filing
+from htcondor_operator.queue.arrival_plan import Action, Plan, plan
 from htcondor_operator.queue.checksums import companion_fault
 from htcondor_operator.queue.declarations import Declaration
 from htcondor_operator.queue.fits_header import Unreadable
@@ -37,10 +37,7 @@ from htcondor_operator.vocabulary import ArrivalState, ErrorKind, OwlError
 MOST_FILES = 500
 """So many files in one round at the most; the next one follows at once."""
 
-GOOD = frozenset(
-    {ArrivalState.ACCEPTED, ArrivalState.QUEUED, ArrivalState.COLLECTED, ArrivalState.STORED}
-)
-"""States of arrivals whose content is in use."""
+_COUNTED = {Action.DUPLICATE: "duplicate", Action.QUARANTINE: "quarantined"}
 
 log = logging.getLogger(__name__)
 
@@ -65,63 +62,6 @@ class Handler(Protocol):
 
     def each_round(self, cur: Cursor) -> Mapping[str, int]:
         """Do what is due without a file (deadlines)."""
-
-
-class Action(Enum):
-    """What is done with a file."""
-
-    ACCEPT = auto()
-    DUPLICATE = auto()
-    QUARANTINE = auto()
-
-
-_COUNTED = {Action.DUPLICATE: "duplicate", Action.QUARANTINE: "quarantined"}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is done with one file, with which row of the journal, and why."""
-
-    action: Action
-    row: Arrival | None = None
-    reason: str | None = None
-
-
-def plan(verdict: Verdict, known: Sequence[Arrival], poller: str, *, once: bool = True) -> Plan:
-    """Decide about a file by what the journal says of its name.
-
-    Parameters
-    ----------
-    verdict
-        What the file is.
-    known
-        Arrivals of the same name, the oldest first.
-    poller
-        Whose rows may be made anew.
-    once
-        Whether a content is taken only once.
-    """
-    same = [row for row in known if row.sha256 == verdict.sha256 and row.poller == poller]
-    latest = {row.state: row for row in same}
-    accepted = latest.get(ArrivalState.ACCEPTED)
-    quarantined = latest.get(ArrivalState.QUARANTINED)
-    if verdict.fault is not None:
-        return Plan(Action.QUARANTINE, accepted or quarantined, verdict.fault)
-    if accepted is not None or not once:
-        return Plan(Action.ACCEPT, accepted)
-    used = [row for row in known if row.state in GOOD]
-    earlier = [row for row in used if row.sha256 == verdict.sha256]
-    if not earlier:
-        return Plan(Action.ACCEPT, quarantined)
-    if used[-1].sha256 == verdict.sha256:
-        reason = f"the same file as arrival {used[-1].id} of {used[-1].arrived_at:%Y-%m-%d %H:%M}"
-        return Plan(Action.DUPLICATE, latest.get(ArrivalState.DUPLICATE), reason)
-    return Plan(
-        Action.QUARANTINE,
-        quarantined,
-        f"older content: it came as arrival {earlier[-1].id} and was replaced by arrival "
-        f"{used[-1].id}; `owl poller retry` takes it all the same",
-    )
 
 
 @dataclass(frozen=True)
@@ -187,6 +127,25 @@ class FolderPoller:
             )
         note = f"{look.waiting} files are not whole yet" if look.waiting else ""
         return RoundResult(sum(counts.values()), dict(counts), note, look.more)
+
+    def preview(self) -> list[dict[str, Any]]:
+        """Say what a round would do with every file in the folder; nothing is changed."""
+        found = [f for _ in range(2) for f in self._look().found]
+        verdicts = [v for item in found if (v := self._examine(item)) is not None]
+        with self.link.transaction() as cur:
+            planned = self._planned(cur, verdicts)
+        return [
+            {
+                "name": filing.shown(item.verdict.name),
+                "bytes": item.verdict.bytes,
+                "fileset": item.verdict.what.fileset,
+                "use": item.verdict.what.use,
+                "action": item.plan.action.name.lower(),
+                "reason": item.plan.reason,
+                "to": str(item.target),
+            }
+            for item in planned
+        ]
 
     def close(self) -> None:
         """Give the connection back."""
@@ -268,17 +227,21 @@ class FolderPoller:
 
     def _journal(self, verdicts: Sequence[Verdict]) -> list[_Planned]:
         with self.link.transaction() as cur:
-            known = arrival_rows.named(cur, [filing.shown(v.name) for v in verdicts])
-            planned = []
-            for verdict in verdicts:
-                rows = known.get(filing.shown(verdict.name), [])
-                what = plan(verdict, rows, self.name, once=self._handler.once)
-                planned.append(_Planned(verdict, what, self._target(verdict, what)))
+            planned = self._planned(cur, verdicts)
             numbers = arrival_rows.write(cur, self.name, [self._row(p) for p in planned])
         return [
             _Planned(p.verdict, p.plan, p.target, number)
             for p, number in zip(planned, numbers, strict=True)
         ]
+
+    def _planned(self, cur: Cursor, verdicts: Sequence[Verdict]) -> list[_Planned]:
+        known = arrival_rows.named(cur, [filing.shown(v.name) for v in verdicts])
+        planned = []
+        for verdict in verdicts:
+            rows = known.get(filing.shown(verdict.name), [])
+            what = plan(verdict, rows, self.name, once=self._handler.once)
+            planned.append(_Planned(verdict, what, self._target(verdict, what)))
+        return planned
 
     def _target(self, verdict: Verdict, what: Plan) -> Path:
         if what.action is not Action.QUARANTINE:
@@ -381,6 +344,8 @@ class FolderPoller:
     def _in_place(self, row: Arrival) -> Taken | None:
         """Return an accepted arrival as taken, when its file was moved before the crash."""
         path = Path(row.path)
+        if path.parent == self.folder:
+            return None  # `retry` has put it back: the scanner finds it
         try:
             about = path.lstat()
             with filing.opened(path) as stream:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from htcondor_operator.blackboard.campaign_rows import Wanted
 from htcondor_operator.blackboard.dataset_filter import Found, catalogued, find_datasets, parse
-from htcondor_operator.dagman.workflows import Workflow, load_workflow, workflow_folders
+from htcondor_operator.dagman.workflows import (
+    Workflow,
+    check_params,
+    load_workflow,
+    workflow_folders,
+)
 from htcondor_operator.queue.dataset_lists import read_datasets
 from htcondor_operator.queue.instruments import queue_instrument
 from htcondor_operator.vocabulary import ErrorKind, OwlError, workflow_name
@@ -60,13 +65,8 @@ def choose(
             ErrorKind.BAD_CONF, "Choose the datasets by one of --datasets FILE and --where FILTER."
         )
     workflow = the_workflow(templates, type_)
-    unknown = sorted(set(params) - set(workflow.params))
-    if unknown:
-        raise OwlError(
-            ErrorKind.BAD_CONF,
-            f"{unknown[0]!r} is not a parameter of {type_}; there are "
-            f"{', '.join(sorted(workflow.params)) or 'none'}.",
-        )
+    # Those that are not given here may be given by each dataset (members).
+    check_params(workflow, {**workflow.sample.get("params", {}), **params})
     if lines is not None:
         names = read_datasets(lines, source)
         known = {each.dataset: each for each in catalogued(cur, names)}

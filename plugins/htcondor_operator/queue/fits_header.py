@@ -74,7 +74,7 @@ def read_fits(stream: BinaryIO, *, packed: bool = False) -> FitsFile:
                 return _read(_Source(unpacked))  # type: ignore[arg-type]
         return _read(_Source(stream))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise Unreadable(f"the gzip stream is damaged or cut: {error}") from error
+        raise Unreadable(f"the gzip stream is damaged or truncated: {error}") from error
 
 
 class _Source:
@@ -127,14 +127,14 @@ def _read(source: _Source) -> FitsFile:
 
 
 def _cut(size: int) -> Unreadable:
-    return Unreadable(f"its length of {size} bytes is not a multiple of {BLOCK}: it is cut")
+    return Unreadable(f"its length of {size} bytes is not a multiple of {BLOCK}: it is truncated")
 
 
 def _header(block: bytes, source: _Source, begin: int) -> dict[str, Value]:
     cards: dict[str, Value] = {}
     for _ in range(_MOST_BLOCKS):
         if len(block) < BLOCK:
-            raise Unreadable(f"it is cut in the header that begins at byte {begin}")
+            raise Unreadable(f"it is truncated in the header that begins at byte {begin}")
         for start in range(0, BLOCK, CARD):
             card = block[start : start + CARD]
             key = card[:8].rstrip().decode("ascii", "replace")
@@ -199,7 +199,7 @@ def _data(cards: Mapping[str, Value], source: _Source, number: int) -> bytes:
         data, there = b"", source.skip(padded)
     if there < padded:
         raise Unreadable(
-            f"HDU {number} has {there} of the {padded} bytes that its header says: it is cut"
+            f"HDU {number} has {there} of the {padded} bytes that its header says: it is truncated"
         )
     return data[:size]
 

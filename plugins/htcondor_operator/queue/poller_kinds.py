@@ -68,6 +68,9 @@ KINDS: dict[str, str] = {
     "delivery": "htcondor_operator.queue.delivery_poller:make_poller",
     "jitter": "htcondor_operator.queue.jitter_poller:make_poller",
     "shoveler": "htcondor_operator.queue.shoveler_poller:make_poller",
+    "requests": "htcondor_operator.queue.request_poller:make_poller",
+    "rescue": "htcondor_operator.queue.rescue_poller:make_poller",
+    "references": "htcondor_operator.queue.reference_poller:make_poller",
 }
 """Kind -> ``module:function``, a :class:`Factory`."""
 

@@ -6,7 +6,7 @@ the history. A process or a server that dies in between leaves them in the queue
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ class Batch:
     """
 
     shoveled: int = 0
-    plan: Plan = field(default_factory=lambda: Plan({}, {}, ""))
+    plan: Plan = field(default_factory=Plan)
     busy: bool = False
     stopped: bool = False
 
@@ -82,17 +82,19 @@ def shovel_batch(cur: Cursor, policy: Policy | None = None) -> Batch:
     policy = read_policy(cur) if policy is None else policy
     if policy.stop or not claim_rows.anything_waits(cur):
         return Batch(stopped=policy.stop)
-    cells, load = look(cur, policy)
-    decided = plan(policy, cells, load)
-    return Batch(shovel(cur, decided.grants), decided)
+    ids, decided = claim_batch(cur, policy)
+    return Batch(into_airflow(cur, ids), decided)
 
 
-def shovel(cur: Cursor, grants: Mapping[tuple[str, str], int]) -> int:
-    """Move the best entries of each (type, instrument) from the queue into Airflow."""
-    if not grants:
+def claim_batch(cur: Cursor, policy: Policy) -> tuple[list[int], Plan]:
+    """Look, plan, and lock the entries of one batch up to the transaction's end."""
+    decided = plan(policy, *look(cur, policy))
+    return claim_rows.claim(cur, decided.grants) if decided.grants else [], decided
+
+
+def into_airflow(cur: Cursor, ids: Sequence[int]) -> int:
+    """Make the DAG runs of claimed entries and move them to the history."""
+    if not ids:
         return 0
-    ids = claim_rows.claim(cur, grants)
-    if ids:
-        insert_dag_runs(cur, ids)
-        claim_rows.move_to_history(cur, ids)
-    return len(ids)
+    insert_dag_runs(cur, ids)
+    return claim_rows.move_to_history(cur, ids)

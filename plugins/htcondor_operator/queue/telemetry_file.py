@@ -75,4 +75,6 @@ def _text(raw: bytes) -> str:
 
 
 def _cut(offset: int, size: int) -> Unreadable:
-    return Unreadable(f"the packet at byte {offset} is cut at the file's end ({size} bytes)")
+    return Unreadable(
+        f"it is truncated: the packet at byte {offset} goes beyond its end ({size} bytes)"
+    )

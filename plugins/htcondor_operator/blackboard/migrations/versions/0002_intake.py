@@ -250,7 +250,7 @@ def upgrade() -> None:
             "source",
             sa.Text(),
             nullable=False,
-            comment="Where its datasets come from (list, query, backfill, references).",
+            comment="Where its datasets come from (list, query, request, backfill, references).",
         ),
         sa.Column(
             "detail",
@@ -477,6 +477,8 @@ def upgrade() -> None:
         "owl_product_observed", "owl_product", ["instrument_name", "observed_at"], unique=False
     )
     op.create_index("owl_product_run", "owl_product", ["run_key"], unique=False)
+    op.create_index("owl_product_observation", "owl_product", ["obs_id"], unique=False)
+    op.create_index("owl_product_archived", "owl_product", ["archived_at"], unique=False)
     op.create_table(
         "owl_queue",
         sa.Column(
@@ -818,6 +820,8 @@ def downgrade() -> None:
     op.drop_table("owl_queue")
     op.execute("DROP FUNCTION owl_queue_history_tallied()")
     op.execute("DROP FUNCTION owl_queue_tallied()")
+    op.drop_index("owl_product_archived", table_name="owl_product")
+    op.drop_index("owl_product_observation", table_name="owl_product")
     op.drop_index("owl_product_run", table_name="owl_product")
     op.drop_index("owl_product_observed", table_name="owl_product")
     op.drop_table("owl_product")

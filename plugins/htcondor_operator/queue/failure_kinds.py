@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from htcondor_operator.blackboard.campaign_truth import FailedMember
-from htcondor_operator.notifications.exit_codes import describe_exit, describe_signal
+from htcondor_operator.exit_codes import describe_exit, describe_signal
 from htcondor_operator.vocabulary import ErrorKind, NodeState
 
 NOT_LAUNCHED = "not_launched"
