@@ -39,18 +39,30 @@ def day_states(cur: Cursor, part: str) -> dict[str, MemberState]:
 
 @dataclass(frozen=True)
 class DayRun:
-    """What Airflow knows of a day's DAG run."""
+    """What Airflow knows of a day's DAG run.
 
-    backfill: int | None
-    reason: str | None
-    by: str | None
+    Parameters
+    ----------
+    backfill
+        None: it was triggered by hand.
+    failed_only
+        Whether the backfill is to reprocess what failed.
+    reason, by
+        Of the backfill, or who triggered the run.
+    """
+
+    backfill: int | None = None
+    failed_only: bool = False
+    reason: str | None = None
+    by: str | None = None
 
 
 def day_run(cur: Cursor, dag_id: str, run_id: str) -> DayRun:
-    """Return the backfill of a DAG run (None: triggered by hand) and who asked."""
+    """Return what Airflow knows of a DAG run."""
     cur.execute(
         """
-        SELECT d.backfill_id, b.dag_run_conf ->> 'reason',
+        SELECT d.backfill_id, coalesce(b.reprocess_behavior = 'failed', false),
+               b.dag_run_conf ->> 'reason',
                coalesce(b.triggering_user_name, d.triggering_user_name)
           FROM dag_run d LEFT JOIN backfill b ON b.id = d.backfill_id
          WHERE d.dag_id = %(dag)s AND d.run_id = %(run)s
@@ -58,7 +70,7 @@ def day_run(cur: Cursor, dag_id: str, run_id: str) -> DayRun:
         {"dag": dag_id, "run": run_id},
     )
     row = cur.fetchone()
-    return DayRun(*row) if row else DayRun(None, None, None)
+    return DayRun(*row) if row else DayRun()
 
 
 def summary(states: Mapping[str, MemberState], most: int = 100) -> dict[str, Any]:

@@ -38,6 +38,13 @@ SELECT m.campaign, m.part, m.fileset, m.type, m.entry, m.note, m.put_at,
 """
 """All members with their states; a history row outlives its DAG run, and then has the last word."""
 
+MORE_TO_COME = """
+EXISTS (SELECT FROM backfill b
+         WHERE c.source = 'backfill' AND b.id = (c.detail ->> 'backfill')::bigint
+           AND b.completed_at IS NULL)
+"""
+"""Whether the backfill of campaign ``c`` goes on: days that have not begun have no members yet."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -53,6 +60,8 @@ class Progress:
         When the first entry left the queue, and when the last run ended.
     now
         The database's time.
+    more_to_come
+        Whether its backfill has days that have not begun.
     """
 
     counts: Mapping[MemberState, int]
@@ -60,6 +69,7 @@ class Progress:
     first_left_at: datetime | None
     last_ended_at: datetime | None
     now: datetime
+    more_to_come: bool = False
 
     @property
     def total(self) -> int:
@@ -94,7 +104,7 @@ class Progress:
 
     def shown_state(self, kept: CampaignState) -> CampaignState:
         """Return the state that people see: a running campaign with nothing open is done."""
-        if kept is CampaignState.RUNNING and not self.open:
+        if kept is CampaignState.RUNNING and not self.open and not self.more_to_come:
             return CampaignState.DONE
         return kept
 
@@ -110,14 +120,19 @@ def progress(cur: Cursor, name: str) -> Progress:
         {"name": name},
     )
     rows = [(MemberState(row[0]), *row[1:]) for row in cur.fetchall()]
-    cur.execute("SELECT now()")
+    cur.execute(
+        f"SELECT now(), {MORE_TO_COME} FROM owl_campaign c WHERE name = %(name)s",  # noqa: S608
+        {"name": name},
+    )
+    now, more_to_come = the_row(cur)
     over = [row for row in rows if not row[0].is_open]
     return Progress(
         counts={row[0]: row[1] for row in rows},
         ended_lately=sum(row[2] for row in over),
         first_left_at=min((row[3] for row in rows if row[3]), default=None),
         last_ended_at=max((row[4] for row in over if row[4]), default=None),
-        now=the_row(cur)[0],
+        now=now,
+        more_to_come=more_to_come,
     )
 
 
@@ -156,7 +171,8 @@ def overview(cur: Cursor, *, state: str | None = None, limit: int = 100) -> list
            ORDER BY created_at DESC LIMIT %(limit)s)
         SELECT c.name, c.type, c.state, c.priority, c.total, c.source, c.reason, c.created_by,
                c.approved_by, c.created_at, coalesce(t.open, 0) AS open,
-               coalesce(t.done, 0) AS done, coalesce(t.failed, 0) AS failed
+               coalesce(t.done, 0) AS done, coalesce(t.failed, 0) AS failed,
+               {MORE_TO_COME} AS more_to_come
           FROM chosen c LEFT JOIN LATERAL (
             SELECT count(*) FILTER (WHERE state = ANY(%(open)s)) AS open,
                    count(*) FILTER (WHERE state = 'done') AS done,
@@ -174,7 +190,8 @@ def overview(cur: Cursor, *, state: str | None = None, limit: int = 100) -> list
     )
     rows = named_rows(cur)
     for row in rows:
-        if row["state"] == CampaignState.RUNNING and not row["open"]:
+        more = row.pop("more_to_come")
+        if row["state"] == CampaignState.RUNNING and not row["open"] and not more:
             row["state"] = str(CampaignState.DONE)
     return [row for row in rows if state is None or row["state"] == state]
 

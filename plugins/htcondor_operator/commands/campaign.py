@@ -30,6 +30,7 @@ from htcondor_operator.executors.operator_clear import check_airflow
 from htcondor_operator.queue import campaign_text, campaigns
 from htcondor_operator.queue.choosing import choose
 from htcondor_operator.queue.failure_kinds import count_kinds, failure_kind
+from htcondor_operator.queue.proposals import withdraw_question
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import (
     CampaignState,
@@ -276,17 +277,30 @@ def retry_failed(
 @app.command()
 def approve(name: Name, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
     """Let a proposed campaign fill the queue."""
+    who = by or getpass.getuser()
     with _cursor() as cur:
-        put = campaigns.approve(cur, name, by=by or getpass.getuser(), reason=reason)
+        put = campaigns.approve(cur, name, by=who, reason=reason)
+        asked = withdraw_question(cur, name, by=who)
+    _answered(asked, who)
     _tell_put(name, put, as_json=as_json)
 
 
 @app.command()
 def reject(name: Name, reason: Reason = None, by: By = None, as_json: AsJson = False) -> None:
     """Drop a proposed campaign."""
+    who = by or getpass.getuser()
     with _cursor() as cur:
-        campaigns.reject(cur, name, by=by or getpass.getuser(), reason=reason)
+        campaigns.reject(cur, name, by=who, reason=reason)
+        asked = withdraw_question(cur, name, by=who)
+    _answered(asked, who)
     _tell({"campaign": name, "state": "rejected"}, as_json)
+
+
+def _answered(asked: list[tuple[str, str]], by: str) -> None:
+    """End the DAG runs that still ask a person."""
+    if asked:
+        check_airflow()
+        operator_stop.stop(asked, by=by, success=True)
 
 
 def _report(name: str) -> dict[str, Any]:

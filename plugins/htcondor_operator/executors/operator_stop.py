@@ -1,4 +1,4 @@
-"""Ends DAG runs that have nothing in HTCondor yet, through Airflow's own code."""
+"""Ends DAG runs that have nothing in HTCondor, through Airflow's own code."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Collection
 EVENT = "owl_cancel"
 
 
-def stop(runs: Collection[tuple[str, str]], *, by: str) -> int:
-    """Mark DAG runs as failed, as the UI does, and tell Airflow's audit log who did.
+def stop(runs: Collection[tuple[str, str]], *, by: str, success: bool = False) -> int:
+    """Mark DAG runs as failed (or successful), as the UI does, and tell Airflow's audit log.
 
     Parameters
     ----------
@@ -21,7 +21,10 @@ def stop(runs: Collection[tuple[str, str]], *, by: str) -> int:
     int
         How many were ended.
     """
-    from airflow.api.common.mark_tasks import set_dag_run_state_to_failed
+    from airflow.api.common.mark_tasks import (
+        set_dag_run_state_to_failed,
+        set_dag_run_state_to_success,
+    )
     from airflow.models.dagbag import DBDagBag
     from airflow.models.dagrun import DagRun
     from airflow.models.log import Log
@@ -52,6 +55,7 @@ def stop(runs: Collection[tuple[str, str]], *, by: str) -> int:
                     extra=json.dumps({}),
                 )
             )
-            set_dag_run_state_to_failed(dag=dag, run_id=run_id, commit=True, session=session)
+            mark = set_dag_run_state_to_success if success else set_dag_run_state_to_failed
+            mark(dag=dag, run_id=run_id, commit=True, session=session)
             ended += 1
     return ended

@@ -3,9 +3,11 @@
 | the day before | put into the queue |
 |---|---|
 | never run | all datasets of the catalogue |
-| all were done | all of them again |
+| all were done | all of them again (`--reprocess-behavior failed`: what is new) |
 | some did not succeed | those, and datasets that are new in the catalogue |
 | some are still open | the same; what is open is left alone |
+
+What counts is how the datasets are now: one that was rescued in the meantime is done.
 
 A dataset that is in Airflow for somebody else is not put in twice: its run counts for the day.
 """
@@ -76,10 +78,12 @@ class Day:
         return self.conf.get("type") or self.workflows[found.is_association]
 
 
-def to_put(datasets: Iterable[str], before: Mapping[str, MemberState]) -> list[str]:
+def to_put(
+    datasets: Iterable[str], before: Mapping[str, MemberState], *, failed_only: bool = False
+) -> list[str]:
     """Return which of a day's datasets are put into the queue, by the table above."""
     completed = all(state is MemberState.DONE for state in before.values())
-    if completed:
+    if completed and not failed_only:
         return list(datasets)
     return [
         name
@@ -109,7 +113,7 @@ def select(cur: Cursor, templates: Path, day: Day) -> Selected:
     campaign = _campaign(cur, day, known)
     found = {each.dataset: each for each in find_datasets(cur, day.conditions())}
     before = campaign_days.day_states(cur, day.part)
-    names = to_put(found, before)
+    names = to_put(found, before, failed_only=known.failed_only)
     put = campaign_rows.put_members(
         cur,
         campaign,

@@ -113,6 +113,22 @@ def _names(values: Iterable[object]) -> list[str]:
     return [name for name in names if name.endswith((INSTRUMENT, RULES))]
 
 
+def read_names(path: Path) -> Mapping:
+    """Read which mappings one names that was there before: its checksum is the site's affair.
+
+    Raises
+    ------
+    Unreadable
+        It has no selector that can be read.
+    """
+    try:
+        parts = _assignments(path.read_text("utf-8"))
+        selector = _literal("selector", parts.get("selector"))
+    except (Unreadable, UnicodeDecodeError) as error:
+        raise Unreadable(f"{path.name}: {error}") from error
+    return Mapping(path.suffix, tuple(_names(selector.values())))
+
+
 def missing_mappings(folder: Path, context: Mapping) -> list[str]:
     """Return the mappings that a context needs and `folder` does not have, by name."""
     missing: list[str] = []
@@ -124,15 +140,11 @@ def missing_mappings(folder: Path, context: Mapping) -> list[str]:
             continue
         seen.add(name)
         path = folder / name
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
+        if not path.is_file():
             missing.append(name)
             continue
         if name.endswith(INSTRUMENT):
-            # Its checksum was checked when it came; one that was there before is the site's.
-            selector = _literal("selector", _assignments(content.decode()).get("selector"))
-            waiting.extend(_names(selector.values()))
+            waiting.extend(read_names(path).names)
     return sorted(missing)
 
 

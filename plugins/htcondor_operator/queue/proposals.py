@@ -14,12 +14,12 @@ from htcondor_operator.blackboard import campaign_rows
 from htcondor_operator.blackboard.audit_rows import audit
 from htcondor_operator.blackboard.campaign_rows import Campaign, Wanted
 from htcondor_operator.blackboard.dataset_filter import catalogued
-from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries
+from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries, entry_ids, leave
 from htcondor_operator.queue.choosing import the_workflow, wanted
 from htcondor_operator.queue.fits_header import Unreadable
 from htcondor_operator.queue.instruments import repro_workflow
 from htcondor_operator.settings import Settings
-from htcondor_operator.vocabulary import CampaignState, ErrorKind, OwlError
+from htcondor_operator.vocabulary import CampaignState, EntryOutcome, ErrorKind, OwlError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -191,3 +191,23 @@ def body(
         lines.append(f"Left out ({len(left_out)}): no workflow for their instrument.")
     lines += ["", "*Approve* fills the queue, *Reject* drops the campaign."]
     return "\n".join(lines)
+
+
+def withdraw_question(cur: Cursor, name: str, *, by: str) -> list[tuple[str, str]]:
+    """Take back the question about a campaign that was decided elsewhere.
+
+    Returns
+    -------
+    list
+        DAG runs (DAG id, run id) that still wait for the answer: Airflow must be told.
+    """
+    waiting = list(entry_ids(cur, APPROVAL, [name]).values())
+    leave(cur, waiting, EntryOutcome.REMOVED, f"{by} decided on the command line")
+    cur.execute(
+        """
+        SELECT dag_id, run_id FROM owl_queue_history
+         WHERE fileset = %(name)s AND type = %(type)s AND outcome = 'shoveled'
+        """,
+        {"name": name, "type": APPROVAL},
+    )
+    return [(row[0], row[1]) for row in cur.fetchall()]

@@ -29,6 +29,7 @@ from htcondor_operator.queue.mapping_files import (
     mapping_folder,
     missing_mappings,
     read_mapping,
+    read_names,
 )
 from htcondor_operator.queue.options import Options
 from htcondor_operator.queue.proposals import find_affected, propose
@@ -96,7 +97,7 @@ class ReferenceHandler:
         target = self._folder / row.name
         # After a crash it may be there already.
         path = target if target.is_file() else self._waiting / row.name
-        missing = missing_mappings(self._folder, read_mapping(row.name, path.read_bytes()))
+        missing = self._missing(row.name, path)
         if missing:
             words = f"waits for {len(missing)} rules: {', '.join(missing[:5])}"
             if arrival_rows.older_than(cur, [row.id], self._deadline_s):
@@ -105,6 +106,15 @@ class ReferenceHandler:
                 arrival_rows.settle(cur, [row.id], ArrivalState.COLLECTED, reason=words)
             return {}
         return self._compare(cur, row, path, target)
+
+    def _missing(self, name: str, path: Path) -> list[str]:
+        """Return what a delivery lacks; what the site lacked before it is not waited for."""
+        missing = missing_mappings(self._folder, read_mapping(name, path.read_bytes()))
+        before = self._before(name)
+        if not missing or before is None:
+            return missing
+        old = read_names(self._folder / before)
+        return sorted(set(missing) - set(missing_mappings(self._folder, old)))
 
     def _compare(self, cur: Cursor, row: Arrival, path: Path, target: Path) -> dict[str, int]:
         old = self._before(row.name)
