@@ -24,7 +24,7 @@ from htcondor_operator.blackboard.queue_entries import Added, WhenOpen, add_entr
 from htcondor_operator.blackboard.queue_filters import Filter, Page, Pattern
 from htcondor_operator.blackboard.setting_rows import audit
 from htcondor_operator.commands._output import print_json, print_table
-from htcondor_operator.queue.entry_lists import Defaults, EntryReader
+from htcondor_operator.queue.entry_lists import Defaults, EntryReader, read_payload
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import (
     EntryState,
@@ -186,7 +186,7 @@ def add(
             type=type_,
             priority=priority,
             reason=reason,
-            payload=_payload(payload),
+            payload=read_payload(payload),
             requested_by=who,
             state=EntryState.HELD if hold else EntryState.WAITING,
         ),
@@ -354,18 +354,6 @@ def _read(reader: EntryReader, filesets: list[str], csv: str | None) -> list[New
     if not entries:
         raise OwlError(ErrorKind.BAD_CONF, "No filesets are named. Give some, or --csv FILE.")
     return entries
-
-
-def _payload(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        payload = json.loads(text)
-    except ValueError as error:
-        raise OwlError(ErrorKind.BAD_CONF, f"--payload {text!r} is not JSON ({error}).") from error
-    if not isinstance(payload, dict):
-        raise OwlError(ErrorKind.BAD_CONF, f"--payload {text!r} must be a JSON object.")
-    return payload
 
 
 def _audit_add(
