@@ -1,12 +1,15 @@
-"""Which file an exposure came as: its digest tells later whether a product is of the same raw file.
+"""Which raw file an exposure came as: whether a product is of the same one must be known later.
 
-The raw file in the work area does not: 2FITS unpacks it and RF writes into its header. A small
-note beside it travels into the archive's manifest and, when the exposure is calibrated again from
-the archive, back.
+The raw file in the work area and in the archive does not tell: RF writes into its header. So 2FITS
+notes the digest of what it staged, unpacked: the same for a file and its gzipped copy, and for the
+packets from which the file is rebuilt to the byte. The note travels into the archive's manifest
+and, when the exposure is calibrated again from the archive, back.
 """
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,19 @@ def note_path(context: Context, dataset: str | None = None) -> Path:
 
 
 def note(context: Context, path: Path) -> None:
-    """Note which delivered file the raw file in the work folder was made of."""
-    write(context, {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)})
+    """Note of which delivered file the raw file was staged just now, and its digest."""
+    write(context, {"file": path.name, "sha256": sha256_of(context.raw())})
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a delivered raw file, unpacked."""
+    if path.suffix != ".gz":
+        return sha256_of(path)
+    with gzip.open(path) as stream:
+        digest = hashlib.sha256()
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def write(context: Context, facts: dict[str, Any]) -> None:

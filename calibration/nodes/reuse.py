@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from calibration import delivered
 from calibration.archive import load, sha256_of
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
@@ -17,6 +18,7 @@ from calibration.fits import read
 from calibration.instruments import is_performed
 from calibration.nodes import best_references, calibrate, check_before
 from calibration.nodes.fetch import copy_verified, not_archived, shelves, stage
+from calibration.nodes.to_fits import TELEMETRY, find_delivered
 from calibration.software import VERSION
 
 _PRODUCTS = ("flt", "qlx")
@@ -57,10 +59,15 @@ def _shelf(context: Context) -> Path:
 
 
 def _delivered_digest(context: Context) -> str | None:
-    names = [f"{context.dataset}.tlm"]
-    names += [f"{context.dataset}_{s}.fits{end}" for s in RAW_SUFFIXES for end in ("", ".gz")]
-    path = next((p for p in (context.incoming / n for n in names) if p.is_file()), None)
-    return None if path is None else sha256_of(path)
+    """Return the digest of the raw file in the incoming folder; None if none is there.
+
+    Of packets it is not known without putting them together, which is what REUSE saves.
+    """
+    if (context.incoming / f"{context.dataset}{TELEMETRY}").is_file():
+        return None
+    found = (find_delivered(context, suffix) for suffix in RAW_SUFFIXES)
+    path = next((path for path in found if path is not None), None)
+    return None if path is None else delivered.digest_of(path)
 
 
 def _missing(context: Context, manifest: dict[str, Any]) -> str | None:

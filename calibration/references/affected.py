@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.references.crds_rules import Rules, selector_of
+from calibration.references.crds_rules import Rules, conditioned, selector_of
 
 
 def main(argv: list[str]) -> None:
@@ -85,10 +85,11 @@ class Comparison:
         header
             The values by which rules choose.
         """
+        ready = conditioned(header)
         changes: dict[str, list[str | None]] = {}
         errors: dict[str, str] = {}
         for keyword, pair in self._differing(instrument.lower()).items():
-            (before, fault), (after, new_fault) = (_best(rules, header) for rules in pair)
+            (before, fault), (after, new_fault) = (_best(rules, ready) for rules in pair)
             if before != after:
                 changes[keyword] = [before, after]
                 if fault or new_fault:
@@ -100,7 +101,7 @@ class Comparison:
     def _differing(self, instrument: str) -> dict[str, tuple[Rules | None, Rules | None]]:
         """Return the rules of an instrument that are not the same in both contexts."""
         if instrument not in self._pairs:
-            old, new = (_rmaps(context, instrument) for context in (self.old, self.new))
+            old, new = _rmaps(self.old, self.new, instrument)
             self._pairs[instrument] = {
                 keyword.upper(): (_load(old.get(keyword)), _load(new.get(keyword)))
                 for keyword in sorted({*old, *new})
@@ -121,15 +122,26 @@ def _best(rules: Rules | None, header: Mapping[str, str]) -> tuple[str | None, s
         return None, error.message
 
 
-def _rmaps(context: Path, instrument: str) -> dict[str, Path]:
-    """Return the rule files of an instrument by keyword; none when the context has no rules."""
-    imap = selector_of(context).get(instrument)
-    if imap is None or not imap.endswith(".imap"):
+def _rmaps(old: Path, new: Path, instrument: str) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return an instrument's rule files by keyword, old and new; none if nothing is different."""
+    imaps = [_imap(context, instrument) for context in (old, new)]
+    if imaps[0] == imaps[1]:
+        return {}, {}
+    before, after = (_files(imap) for imap in imaps)
+    return before, after
+
+
+def _imap(context: Path, instrument: str) -> Path | None:
+    name = selector_of(context).get(instrument, "")
+    return context.parent / Path(name).name if name.endswith(".imap") else None
+
+
+def _files(imap: Path | None) -> dict[str, Path]:
+    if imap is None:
         return {}
-    names = selector_of(context.parent / Path(imap).name)
     return {
-        keyword: context.parent / Path(name).name
-        for keyword, name in names.items()
+        keyword: imap.parent / Path(name).name
+        for keyword, name in selector_of(imap).items()
         if name.endswith(".rmap")
     }
 

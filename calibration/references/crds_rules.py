@@ -100,7 +100,14 @@ def best_references(
 
 def choose(rmap_file: Path, header: dict[str, str]) -> str | None:
     """Return the best file by one rmap; None when the rules say that none is needed."""
-    return Rules(rmap_file).best(header)
+    return Rules(rmap_file).best(conditioned(header))
+
+
+def conditioned(header: Mapping[str, str]) -> dict[str, str]:
+    """Return header values as rules compare them (numbers in one form, upper case)."""
+    from crds.core import utils
+
+    return dict(utils.condition_header(header))
 
 
 @dataclass
@@ -117,20 +124,20 @@ class Rules:
     _mapping: Any = None
 
     def best(self, header: Mapping[str, str]) -> str | None:
-        """Return the best file for these header values; None when none is needed.
+        """Return the best file for :func:`conditioned` header values; None when none is needed.
 
         Raises
         ------
         CalibrationError
             MAPPING_BAD, REFERENCE_AMBIGUOUS or BEST_REFERENCES_ERROR, naming the mapping.
         """
-        from crds.core import exceptions, utils
+        from crds.core import exceptions
 
         if self._mapping is None:
             self._mapping = self._load()
         name = self.path.name
         try:
-            found = self._mapping.get_best_ref(utils.condition_header(header))
+            found = self._mapping.get_best_ref(header)
         except exceptions.AmbiguousMatchError as error:
             text = " ".join(str(error).split())
             raise CalibrationError(

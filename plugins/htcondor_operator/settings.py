@@ -59,7 +59,7 @@ class Settings:
         home = Path(env.get("OWL_HOME", ".owl")).absolute()
 
         def folder(variable: str, default: Path) -> Path:
-            return Path(env.get(variable, default)).absolute()
+            return Path(env.get(variable) or default).absolute()
 
         checkout = Path(__file__).resolve().parents[2]
         data = home / "data"

@@ -120,9 +120,9 @@ def test_affected_names_old_and_new_and_is_quick(site: Site, shared_data: Path) 
 
 def sign(mapping: Path) -> None:
     """Give a changed mapping the checksum that the library insists on."""
-    from crds.misc.checksum import update_mapping_checksum
+    from crds.refactoring.checksum import update_checksum
 
-    update_mapping_checksum(str(mapping))
+    update_checksum(str(mapping))
 
 
 def line(number: int, date: str) -> dict[str, Any]:

@@ -16,19 +16,23 @@ pytestmark = [pytest.mark.pool, pytest.mark.database]
 _SUBMIT = """
 executable = /bin/true
 requirements = TARGET.NoMachineHasThis =?= True
-queue 7
-hold = true
-queue 2
+{more}
+queue {number}
 """
 
 
-def test_idle_jobs_are_told(site: Site) -> None:
-    file = site.home / "seven.sub"
-    file.write_text(_SUBMIT)
-    submitted = subprocess.run(
-        ["condor_submit", "-terse", str(file)], capture_output=True, text=True, check=True
+def submit(site: Site, number: int, more: str) -> str:
+    file = site.home / f"{number}.sub"
+    file.write_text(_SUBMIT.format(number=number, more=more))
+    done = subprocess.run(
+        ["condor_submit", "-terse", str(file)], capture_output=True, text=True, check=False
     )
-    clusters = {line.split(".")[0] for line in submitted.stdout.split() if "." in line}
+    assert done.returncode == 0, done.stderr
+    return done.stdout.partition(".")[0]
+
+
+def test_idle_jobs_are_told(site: Site) -> None:
+    clusters = [submit(site, 7, ""), submit(site, 2, "hold = true")]
     try:
         site.start()
         connection = connect_url(site.url, application="test", autocommit=True)

@@ -113,6 +113,18 @@ def test_new_content_is_queued_again_and_old_content_is_not(site: Settings, acs:
     assert "older content" in quarantined(site)["jaaa01abq_raw.fits"]
 
 
+def test_a_former_delivery_does_not_hide_a_new_one(site: Settings, acs: Path) -> None:
+    poller = poller_of(site)
+    deliver(acs, "jaaa01abq_raw.fits", raw("jaaa01abq", seed=1))
+    deliver(acs, "jaaa01abq_spt.fits", raw("jaaa01abq", seed=1))
+    rounds(poller)
+    packed = gzip.compress(as_bytes(raw("jaaa01abq", seed=2), acs.parent))
+    deliver(acs, "jaaa01abq_raw.fits.gz", packed)
+    rounds(poller)
+    found = sorted(p.name for p in site.incoming.glob("j*"))
+    assert found == ["jaaa01abq_raw.fits.gz", "jaaa01abq_spt.fits"]
+
+
 def test_bad_files_go_to_quarantine_with_a_reason(site: Settings, acs: Path) -> None:
     good = as_bytes(raw("jaaa01abq"), acs.parent)
     deliver(acs, "jaaa01acq_raw.fits", b"")
@@ -214,7 +226,7 @@ def test_a_late_writer_is_waited_for(site: Settings, acs: Path) -> None:
         with (acs / "jaaa01abq_raw.fits").open("ab") as stream:
             stream.write(content[end - 2880 : end])
         result = poller.round()
-        assert (result.found, result.note) == (0, "1 files are not whole yet")
+        assert (result.found, result.note) == (0, "1 file not whole yet")
     assert poller.round().counts == {"queued": 1}
 
 
@@ -418,7 +430,7 @@ def test_checksum_lists(site: Settings, acs: Path) -> None:
     assert rounds(hasty, 3) == {"quarantined": 2}
     reasons = quarantined(site, "CSUM")
     assert reasons["jaaa01aeq_raw.fits"] == "no list of checksums names it"
-    assert "1 files that it names have not come: jnever_raw.fits" in reasons["lone.sha256"]
+    assert "1 file that it names did not come: jnever_raw.fits" in reasons["lone.sha256"]
     # What is verified is then taken by the instrument's poller.
     assert rounds(poller_of(site)) == {"queued": 2}
 
@@ -442,7 +454,7 @@ def test_delivery_notices(site: Settings, acs: Path) -> None:
     assert rounds(poller) == {"notices": 1, "quarantined": 2}
     assert "files[0].name '../x'" in quarantined(site, "DAN")["night9.dan.json"]
     (waiting,) = rows(site.database_url, "SELECT * FROM owl_arrival WHERE state = 'collected'")
-    assert waiting["reason"] == "waits for 1 files: jaaa01abq_raw.fits"
+    assert waiting["reason"] == "waits for 1 file: jaaa01abq_raw.fits"
     deliver(acs, "jaaa01abq_raw.fits", content)
     rounds(poller_of(site))
     assert rounds(poller, 1) == {"queued": 1}
@@ -455,7 +467,7 @@ def test_delivery_notices(site: Settings, acs: Path) -> None:
     rounds(poller)
     execute(site.database_url, "UPDATE owl_arrival SET arrived_at = now() - interval '1 hour'")
     assert rounds(poller, 1) == {"queued": 1}
-    assert queue(site.database_url)["n10", "dan_receipt"]["reason"] == "deadline: without 1 files"
+    assert queue(site.database_url)["n10", "dan_receipt"]["reason"] == "deadline: without 1 file"
 
 
 # Everything together, with crashes.

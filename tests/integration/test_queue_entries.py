@@ -22,7 +22,7 @@ from htcondor_operator.vocabulary import EntryOutcome, EntryState, Informational
 
 pytestmark = pytest.mark.database
 
-NASTY = "tab\t, back\\slash, line\nfeed, \\N, \r, “quoted”"
+NASTY = "tab\t, back\\slash, \\u0000 \\ud800 \U0001f989 line\nfeed, \\N, \r, “quoted”"
 
 
 @pytest.fixture
@@ -130,6 +130,8 @@ def test_an_entry_in_airflow_is_refused_or_waits(connection: Connection) -> None
         (NewEntry("a", "w", payload={"x": float("nan")}), "payload"),
         (NewEntry("a", "w", payload={"x": "\0"}), "payload"),
         (NewEntry("a", "w", payload={"x": "\ud800"}), "payload"),
+        (NewEntry("a", "w", payload={"x": [{"y": ["\0"]}]}), "payload"),
+        (NewEntry("a", "w", payload={"\udfff": 1}), "payload"),
         (NewEntry("a", "w", payload=[1]), "payload"),  # type: ignore[arg-type]
         (NewEntry("a", "w", reason="\0"), "reason"),
         (NewEntry("a", "w", campaign="\ud800"), "campaign"),

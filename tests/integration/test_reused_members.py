@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -134,6 +137,30 @@ def test_what_is_not_in_the_archive_or_damaged_is_named(site: Site) -> None:
     archived = site.archived(name, raw.name)
     archived.unlink()
     site.fails("FETCH", name, ExitCode.ARCHIVE_NOT_VERIFIED, "missing", options=OPTIONS)
+
+
+def test_a_raw_file_has_one_digest_however_it_is_delivered(site: Site) -> None:
+    name, *_ = members(site)
+    raw = site.root / "incoming" / f"{name}_raw.fits"
+    note = site.root / "work" / name / f"{name}_delivered.json"
+
+    def staged() -> dict[str, str]:
+        site.must("2FITS", name)
+        return dict(json.loads(note.read_text()))
+
+    plain = staged()
+    assert plain == {"file": raw.name, "sha256": hashlib.sha256(raw.read_bytes()).hexdigest()}
+    packed = raw.with_name(f"{raw.name}.gz")
+    packed.write_bytes(gzip.compress(raw.read_bytes()))
+    site.run("simulate", "--telemetry-from", str(raw), "--incoming", "incoming")
+    raw.unlink()
+    telemetry = staged()
+    assert telemetry == {"file": f"{name}.tlm", "sha256": plain["sha256"]}
+    (site.root / "incoming" / f"{name}.tlm").unlink()
+    assert staged() == {"file": packed.name, "sha256": plain["sha256"]}
+    for node in (*MEMBER_NODES[1:], "MD", "AC", "INGEST_SCI", "CL"):
+        site.must(node, name)
+    assert f"{name}_flt.fits" in site.must("REUSE", name, *OPTIONS)
 
 
 @pytest.mark.parametrize(

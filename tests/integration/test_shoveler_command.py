@@ -84,7 +84,7 @@ def test_why(owl, filled):
     ]
     owl("set", "batch=2", "--reason", "test")
     words = owl("why")
-    assert "the rest later: a batch has 2 entries at the most (batch)" in words
+    assert "a batch has 2 entries at the most (batch)." in words
     assert "The shoveler has never worked" in words
     assert "Idle jobs in the pool: not known." in words
 

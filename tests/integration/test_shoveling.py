@@ -183,7 +183,7 @@ def test_caps_and_obstacles_are_read_from_the_database(db):
 def test_total_counts_manual_runs_but_not_queued_runs_of_a_paused_dag(db):
     with db, db.cursor() as cur:
         add_dag(cur, "resting", paused=True)
-    fill(db, *many(6), *many(4, "resting"))
+    fill(db, *many(6, instrument="ACS"), *many(4, "resting", instrument="ACS"))
     with db, db.cursor() as cur:
         cur.execute("UPDATE dag SET is_paused = false WHERE dag_id = 'resting'")
     assert batch(db, max_running=8).shoveled == 8
@@ -192,6 +192,7 @@ def test_total_counts_manual_runs_but_not_queued_runs_of_a_paused_dag(db):
         cells, load = look(cur, Policy())
     assert load.running == {"acs": 4}
     assert load.not_started == 4
+    assert load.instruments == {"ACS": 4}
     assert load.recent == {"acs": 4, "resting": 4}
     assert sum(cell.waiting for cell in cells) == 2
     assert batch(db, max_running=5).shoveled == 1
@@ -233,7 +234,8 @@ def test_one_shovels_at_a_time_and_locked_entries_are_passed_over(db, airflow_da
         assert rows(db, "SELECT min(fileset) FROM owl_queue_history") == [("acs00001",)]
         assert claim_rows.lock_shoveling(cur)
         assert batch(db).busy
-    assert batch(db).shoveled == 7
+        other.rollback()
+        assert batch(db).shoveled == 7
 
 
 def test_a_run_that_is_there_already_is_not_made_again(db):

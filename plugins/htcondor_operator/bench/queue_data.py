@@ -92,6 +92,17 @@ SELECT k, fileset, type, instrument, priority, '{{}}'::jsonb,
        at
 FROM ({_ROWS}) AS r, LATERAL (SELECT now() - (%(end)s - k) * interval '20 seconds' AS at) AS times
 """  # noqa: S608
+# What Airflow's dag-processor writes about a DAG, as far as the shoveler looks.
+_DAGS = """
+INSERT INTO dag_bundle (name, active) VALUES ('bench', true);
+INSERT INTO dag (dag_id, is_paused, is_stale, bundle_name, timetable_type, max_active_tasks,
+                 max_active_runs, max_consecutive_failed_dag_runs, has_task_concurrency_limits,
+                 exceeds_max_non_backfill, partition_mapper_info)
+SELECT type, false, false, 'bench', '', 1000000, 1000000, 0, false, false, '[]'
+FROM unnest(%(types)s::text[]) AS type;
+INSERT INTO dag_version (id, version_number, dag_id, created_at, last_updated)
+SELECT gen_random_uuid(), 1, type, now(), now() FROM unnest(%(types)s::text[]) AS type;
+"""
 
 
 def fill(connection: Connection, queue: int, history: int, say: Say) -> None:
@@ -119,11 +130,13 @@ def fill(connection: Connection, queue: int, history: int, say: Say) -> None:
             say(f"index {number} of {len(indexes)}")
             cur.execute(index)
         compact(cur, 2)
+        cur.execute(_DAGS, {"types": [kind.type for kind in KINDS]})
     connection.autocommit = True
     with connection.cursor() as cur:
         say("vacuum, analyze")
         for table in ("owl_queue", "owl_queue_history", "owl_queue_tally"):
             cur.execute(f"VACUUM (ANALYZE) {table}")
+        cur.execute("RESET statement_timeout; RESET maintenance_work_mem; CHECKPOINT")
     connection.autocommit = False
 
 

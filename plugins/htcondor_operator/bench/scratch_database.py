@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,10 +18,38 @@ from psycopg2 import sql
 
 from htcondor_operator.bench.watch import Say
 from htcondor_operator.blackboard.connection import connect_url, libpq_url
+from htcondor_operator.launcher.environment import DATABASE
+from htcondor_operator.launcher.home import Home
+from htcondor_operator.launcher.postgres import Postgres
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 PREFIX = "owl_bench_"
 MIGRATE_SECONDS = 600
+
+
+@contextmanager
+def some_server(url: str, say: Say) -> Iterator[str]:
+    """Give the URL of a server: `url`'s, or one of its own while OWL's embedded one is down.
+
+    Raises
+    ------
+    OwlError
+        A site's server does not answer.
+    """
+    home = Home.current()
+    embedded = Postgres(home.postgres)
+    if url and (url != embedded.url(DATABASE) or embedded.ready()):
+        yield url
+        return
+    folder = home.root / f"bench-{uuid.uuid4().hex[:8]}"
+    say(f"no stack is up: a PostgreSQL in {folder}")
+    server = Postgres(folder / "postgres" / "data")
+    try:
+        server.start()
+        yield server.url()
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A campaign's figures for people."""
+"""Figures for people."""
 
 from __future__ import annotations
 
@@ -41,3 +41,13 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
     console.print(halves)
     machine = figures["machine"]
     console.print(f"{machine['usable_cores']} cores, {machine['memory_gb']} GB")
+
+
+def show_queue(figures: Mapping[str, Any], console: Console) -> None:
+    """Print the queue's figures beside what is expected of them."""
+    title = f"{figures['queue']:,} in the queue, {figures['history']:,} in the history"
+    table = Table("figure", "measured", "expected", title=title)
+    for name, expected in figures["expected"].items():
+        style = "red" if name in figures["missed"] else "green"
+        table.add_row(name, f"[{style}]{figures[name]}[/]", expected)
+    console.print(table)

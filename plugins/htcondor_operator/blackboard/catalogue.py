@@ -189,7 +189,8 @@ def show_dataset(cur: Cursor, dataset: str) -> list[dict[str, Any]]:
 
 _DUE = """
     (%(dataset)s IS NULL OR dataset = %(dataset)s)
-    AND (%(age)s::interval IS NULL OR verified_at IS NULL OR verified_at < now() - %(age)s::interval)
+    AND (%(age)s::interval IS NULL OR verified_at IS NULL
+         OR verified_at < now() - %(age)s::interval)
 """
 _TO_VERIFY = f"""
 SELECT id, dataset, name, sha256, bytes FROM owl_product

@@ -90,11 +90,16 @@ def running(cur: Cursor, types: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def running_instruments(cur: Cursor) -> dict[str, int]:
-    """Count the shoveled entries that are in Airflow, by instrument."""
+    """Count the shoveled entries that are in Airflow, by instrument; see :func:`running`."""
     cur.execute(
         """
-        SELECT instrument, count(*) FROM owl_queue_history
-        WHERE outcome = 'shoveled' AND instrument IS NOT NULL GROUP BY instrument
+        SELECT h.instrument, count(*)
+        FROM owl_queue_history AS h LEFT JOIN dag USING (dag_id)
+        WHERE h.outcome = 'shoveled' AND h.instrument IS NOT NULL
+          AND (NOT coalesce(dag.is_paused OR dag.is_stale, true)
+               OR EXISTS (SELECT FROM dag_run AS r WHERE r.dag_id = h.dag_id
+                          AND r.run_id = h.run_id AND r.state = 'running'))
+        GROUP BY h.instrument
         """
     )
     return dict(cur.fetchall())

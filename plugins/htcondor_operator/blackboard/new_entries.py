@@ -98,22 +98,39 @@ def payload_text(payload: object) -> str:
     """Return a payload as the JSON object that PostgreSQL keeps; raise OwlError if it is none."""
     if not isinstance(payload, Mapping):
         raise _bad_payload(payload, "a JSON object (names and values)")
+    if not payload:
+        return "{}"
     try:
         text = json.dumps(dict(payload), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise _bad_payload(payload, f"JSON ({error})") from error
     # json.dumps() escapes everything that is not ASCII; PostgreSQL keeps neither of these.
-    if "\\u0000" in text or not _is_unicode(json.loads(text)):
+    if ("\\u0000" in text or "\\ud" in text) and not _is_kept(_unescaped(text)):
         raise _bad_payload(payload, "free of NUL and of half surrogate pairs")
     return text
 
 
-def _is_unicode(value: object) -> bool:
+def _is_kept(text: str) -> bool:
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return "\0" not in text
+
+
+def _unescaped(text: str) -> str:
+    """Return all keys and texts of a JSON object as they are."""
+    words: list[str] = []
+    json.loads(text, object_pairs_hook=lambda pairs: words.extend(map(str, _flat(pairs))))
+    return " ".join(words)
+
+
+def _flat(value: object) -> Iterator[object]:
+    if isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _flat(part)
+    else:
+        yield value
 
 
 def _bad_payload(payload: object, rule: str) -> OwlError:
@@ -125,7 +142,7 @@ def _bad_payload(payload: object, rule: str) -> OwlError:
 def _check_text(name: str, value: object) -> None:
     if value is None:
         return
-    if not isinstance(value, str) or "\0" in value or not _is_unicode(value):
+    if not isinstance(value, str) or not _is_kept(value):
         raise OwlError(
             ErrorKind.BAD_CONF, f"{name} {value!r} must be a text without NUL. Correct it."
         )

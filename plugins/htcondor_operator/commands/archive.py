@@ -30,6 +30,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _AGE = re.compile(r"(\d+)([dhm])", re.ASCII)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _SAY_EVERY_SECONDS = 10.0
+OWN_HEADERS = "the reference files' own headers"
 
 
 @app.command("list")
@@ -146,8 +147,11 @@ def rebuild(
     settings = Settings.from_environment()
     state = verification.Rebuilt()
     with closing(connect(settings, application="archive rebuild")) as connection:
+        said = time.monotonic()
         for state in verification.rebuild(connection, settings.archive, prune=prune):
-            _progress(f"{state.shelves} shelves, {state.written} rows written")
+            if time.monotonic() - said > _pause():
+                said = time.monotonic()
+                _progress(f"{state.shelves} shelves, {state.written} rows written")
     _progress_end()
     if as_json:
         _print_json(asdict(state))
@@ -181,12 +185,17 @@ def _read(expected: tuple[int, int], verdicts: Iterable[verification.Verdict]) -
         if verdict.fault:
             read.faults.append(verdict)
         now = time.monotonic()
-        if now - said > (0.2 if sys.stderr.isatty() else _SAY_EVERY_SECONDS):
+        if now - said > _pause():
             said = now
             share = 100 * read.bytes / max(size, 1)
             _progress(f"{read.files} of {files} files, {share:.0f} % of {size / 1e6:.0f} MB")
     _progress_end()
     return read
+
+
+def _pause() -> float:
+    """Return the seconds between two words about the progress."""
+    return 0.2 if sys.stderr.isatty() else _SAY_EVERY_SECONDS
 
 
 def _progress(words: str) -> None:
@@ -251,10 +260,12 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _show_making(console: Console, row: dict[str, Any]) -> None:
-    software = ", ".join(f"{name} {version}" for name, version in row["software"].items())
-    lines = [f"{row['obs_id']}: raw sha256 {row['raw_sha256'] or 'unknown'}"]
+    software = ", ".join(f"{name} {version}" for name, version in sorted(row["software"].items()))
+    is_combined = row["members"] and row["obs_id"] == row["dataset"]
+    origin = "combined" if is_combined else f"raw sha256 {row['raw_sha256'] or 'unknown'}"
+    lines = [f"{row['obs_id']}: {origin}"]
     if row["reference_files"]:
-        lines.append(f"  references by {row['reference_context'] or 'the files own headers'}:")
+        lines.append(f"  references by {row['reference_context'] or OWN_HEADERS}:")
         lines += [f"    {key} {name}" for key, name in sorted(row["reference_files"].items())]
     if software:
         lines.append(f"  software: {software}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from typing import Annotated
@@ -37,6 +38,34 @@ def campaign(
         from htcondor_operator.bench.table import show
 
         show(figures, Console())
+
+
+@app.command()
+def queue(
+    *,
+    entries: Annotated[
+        int, typer.Option("--queue", min=1000, help="Entries in the queue.")
+    ] = 1_000_000,
+    history: Annotated[int, typer.Option(min=1000, help="Entries that have left.")] = 5_000_000,
+    bulk: Annotated[int, typer.Option(min=100, help="Entries of the bulk add.")] = 100_000,
+    batches: Annotated[int, typer.Option(min=1, help="Batches of 500 that are shoveled.")] = 20,
+    lists: Annotated[int, typer.Option(min=1, help="Combinations of filters.")] = 400,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a large queue in a throwaway database on the server of OWL_DATABASE_URL."""
+    from htcondor_operator.bench.queue_bench import Sizes, queue_bench
+
+    # So that the database is dropped when a supervisor stops us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    figures = queue_bench(Sizes(entries, history, bulk, batches, lists), _say)
+    if as_json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    else:
+        from rich.console import Console
+
+        from htcondor_operator.bench.table import show_queue
+
+        show_queue(figures, Console())
 
 
 def _say(text: str) -> None:

@@ -371,6 +371,8 @@ def _payload(text: str | None) -> dict[str, Any]:
 def _audit_add(
     cur: Cursor, entries: list[NewEntry], added: Added, who: str, reason: str | None
 ) -> None:
+    if not added.added + added.merged:
+        return
     after = {
         "added": added.added,
         "merged": added.merged,

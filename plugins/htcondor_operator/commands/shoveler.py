@@ -169,9 +169,6 @@ def _reasons(cells: list[Cell], decided: Plan, load: Load) -> list[dict[str, Any
     for type_ in sorted({cell.type for cell in cells}):
         own = [cell for cell in cells if cell.type == type_]
         waiting, n = sum(cell.waiting + cell.blocked for cell in own), granted.get(type_, 0)
-        words = decided.waits.get(type_, "")
-        if n and n < waiting:
-            words = f"the rest later: {decided.limit}, and others have their share."
         rows.append(
             {
                 "type": type_,
@@ -179,7 +176,7 @@ def _reasons(cells: list[Cell], decided: Plan, load: Load) -> list[dict[str, Any
                 "waiting": waiting,
                 "running": load.running.get(type_, 0),
                 "next": n,
-                "why": words,
+                "why": decided.waits.get(type_) or decided.rests.get(type_, ""),
             }
         )
     return sorted(rows, key=lambda row: (-row["priority"], row["type"]))

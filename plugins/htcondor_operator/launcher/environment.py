@@ -68,13 +68,13 @@ def describe(home: Home, *, keep_ports: bool = False) -> Stack:
     variables = {
         "OWL_HOME": str(home.root),
         "OWL_DATABASE_URL": url,
-        "OWL_TEMPLATES": env.get("OWL_TEMPLATES", str(CHECKOUT / "include" / "templates")),
-        "OWL_POLLERS": env.get("OWL_POLLERS", str(CHECKOUT / "include" / "pollers.yaml")),
-        "OWL_RUNS": env.get("OWL_RUNS", str(home.root / "runs")),
+        "OWL_TEMPLATES": env.get("OWL_TEMPLATES") or str(CHECKOUT / "include" / "templates"),
+        "OWL_POLLERS": env.get("OWL_POLLERS") or str(CHECKOUT / "include" / "pollers.yaml"),
+        "OWL_RUNS": env.get("OWL_RUNS") or str(home.root / "runs"),
         "OWL_PYTHON": env.get("OWL_PYTHON", sys.executable),
         **{name: env[name] for name in _FROM_OUTSIDE if name in env},
         **{
-            f"OWL_{name.upper()}": env.get(f"OWL_{name.upper()}", str(home.root / "data" / name))
+            f"OWL_{name.upper()}": env.get(f"OWL_{name.upper()}") or str(home.root / "data" / name)
             for name in ("incoming", "work", "archive", "references", "quarantine")
         },
         **airflow_settings(home, CHECKOUT, url, port, load_secrets(home)),

@@ -27,6 +27,7 @@ from htcondor_operator.queue import filing
 from htcondor_operator.queue.arrival_plan import Action, Plan, plan
 from htcondor_operator.queue.checksums import companion_fault
 from htcondor_operator.queue.declarations import Declaration
+from htcondor_operator.queue.filing import files
 from htcondor_operator.queue.fits_header import Unreadable
 from htcondor_operator.queue.poller_kinds import RoundResult
 from htcondor_operator.queue.scanning import Found, Look, Scanner, Stamp
@@ -122,10 +123,10 @@ class FolderPoller:
         if failures:
             raise OwlError(
                 ErrorKind.NOT_WRITABLE,
-                f"{len(failures)} files in {self.folder} cannot be moved, the first: "
+                f"{files(len(failures))} in {self.folder} cannot be moved, the first: "
                 f"{failures[0]}. Correct owner and mode of the folders.",
             )
-        note = f"{look.waiting} files are not whole yet" if look.waiting else ""
+        note = f"{files(look.waiting)} not whole yet" if look.waiting else ""
         return RoundResult(sum(counts.values()), dict(counts), note, look.more)
 
     def preview(self) -> list[dict[str, Any]]:

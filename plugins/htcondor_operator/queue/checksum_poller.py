@@ -23,6 +23,7 @@ from htcondor_operator.queue import filing
 from htcondor_operator.queue.arrivals import FolderPoller
 from htcondor_operator.queue.checksums import Listed, algorithm_of, read_list
 from htcondor_operator.queue.declarations import Declaration
+from htcondor_operator.queue.filing import files
 from htcondor_operator.queue.fits_header import Unreadable
 from htcondor_operator.queue.options import Options
 from htcondor_operator.queue.scanning import Found, Look
@@ -183,7 +184,7 @@ class ChecksumPoller(FolderPoller):
             return False
         names = ", ".join(list(item.left)[:5]) if item else ""
         self._lists.faults[name] = (
-            f"{len(item.left)} files that it names have not come: {names}"
+            f"{files(len(item.left))} that it names did not come: {names}"
             if item
             else "no list of checksums names it"
         )

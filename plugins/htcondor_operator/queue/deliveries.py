@@ -67,6 +67,26 @@ def examine(name: str, stream: BinaryIO, size: int, instrument: str | None) -> E
     return Examined(root, EXPOSURE, facts)
 
 
+def replaced_by(name: str) -> tuple[str, ...]:
+    """Return the names under which the payload would find an earlier delivery of the same file.
+
+    2FITS takes telemetry before FITS, and unpacked FITS before packed: a former one must not hide
+    a new one.
+    """
+    match = _NAME.fullmatch(name)
+    if not match:
+        return ()
+    root, suffix = match["root"], match["suffix"]
+    if suffix is None:
+        forms = [f"{root}_{raw}.fits" for raw in RAW]
+    else:
+        forms = [f"{root}_{suffix}.fits"]
+    names = [found for form in forms for found in (form, f"{form}.gz")]
+    if suffix in RAW:
+        names.append(f"{root}.tlm")
+    return tuple(found for found in names if found != name)
+
+
 def _telemetry(root: str, stream: BinaryIO, size: int, instrument: str | None) -> Examined:
     found = read_telemetry(stream, size)
     _check_root(root, found.rootname)

@@ -25,6 +25,7 @@ from htcondor_operator.blackboard.queue_entries import (
 from htcondor_operator.queue import filing
 from htcondor_operator.queue.arrivals import FolderPoller
 from htcondor_operator.queue.declarations import Declaration
+from htcondor_operator.queue.filing import files
 from htcondor_operator.queue.fits_header import Unreadable
 from htcondor_operator.queue.options import Options
 from htcondor_operator.queue.verdicts import Examined, Taken
@@ -133,7 +134,7 @@ class DeliveryHandler:
         for row in waiting:
             missing = self._missing(row)
             if missing and row.id not in late:
-                reason = f"waits for {len(missing)} files: {', '.join(missing[:5])}"
+                reason = f"waits for {files(len(missing))}: {', '.join(missing[:5])}"
                 if reason != row.reason:
                     arrival_rows.settle(cur, [row.id], ArrivalState.COLLECTED, reason=reason)
                 continue
@@ -161,7 +162,7 @@ class DeliveryHandler:
 
     def _enter(self, cur: Cursor, row: arrival_rows.Arrival, missing: Sequence[str]) -> None:
         fileset = str(row.fileset)
-        reason = f"deadline: without {len(missing)} files" if missing else f"delivered: {row.name}"
+        reason = f"deadline: without {files(len(missing))}" if missing else f"delivered: {row.name}"
         entry = NewEntry(
             fileset=fileset,
             type=self._workflow,

@@ -21,6 +21,7 @@ from htcondor_operator.dagman.workflows import (
     load_workflow,
     workflow_folders,
 )
+from htcondor_operator.queue.instruments import queue_instrument
 from htcondor_operator.vocabulary import (
     EntryState,
     ErrorKind,
@@ -81,7 +82,7 @@ class EntryReader:
             type=workflow.name,
             priority=self._priority(fields.get("priority"), workflow),
             payload=payload,
-            instrument=workflow.instrument,
+            instrument=queue_instrument(fileset, workflow.instrument),
             reason=fields.get("reason") or self._defaults.reason,
             requested_by=self._defaults.requested_by,
             state=self._defaults.state,

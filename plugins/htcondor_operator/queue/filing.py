@@ -62,6 +62,11 @@ def shown(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def files(number: int) -> str:
+    """Return ``1 file`` or ``3 files``."""
+    return "1 file" if number == 1 else f"{number} files"
+
+
 def move(source: Path, target: Path) -> None:
     """Move a file in one step, even to another file system; what is at the target is replaced."""
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -132,13 +132,16 @@ class Plan:
         (type, instrument) -> so many entries, the best ones.
     waits
         Type -> why it gets nothing.
+    rests
+        Type -> why it gets only a part of what waits.
     limit
         What keeps the batch from being larger.
     """
 
-    grants: Mapping[tuple[str, str], int]
-    waits: Mapping[str, str]
-    limit: str
+    grants: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    waits: Mapping[str, str] = field(default_factory=dict)
+    rests: Mapping[str, str] = field(default_factory=dict)
+    limit: str = ""
 
     @property
     def total(self) -> int:
@@ -160,11 +163,17 @@ def plan(policy: Policy, census: Iterable[Cell], load: Load) -> Plan:
     share = _Share(policy, load)
     for _, group in groupby(cells, key=lambda cell: cell.priority):
         share.divide(list(group), room - share.total)
-    waits = {
+    served = {type_ for type_, _ in share.grants}
+    words = {
         type_: _why(type_, [cell for cell in cells if cell.type == type_], share, limit)
-        for type_ in sorted({cell.type for cell in cells} - {type_ for type_, _ in share.grants})
+        for type_ in sorted({cell.type for cell in cells})
     }
-    return Plan(dict(share.grants), waits, limit)
+    return Plan(
+        grants=dict(share.grants),
+        waits={type_: text for type_, text in words.items() if type_ not in served and text},
+        rests={type_: text for type_, text in words.items() if type_ in served and text},
+        limit=limit,
+    )
 
 
 def _room(policy: Policy, load: Load) -> tuple[int, str]:
@@ -276,14 +285,17 @@ class _Share:
 
 
 def _why(type_: str, cells: list[Cell], share: _Share, limit: str) -> str:
-    """Return the sentence about a type that gets nothing."""
-    free = [cell for cell in cells if cell.waiting > 0]
-    if not free:
+    """Return the sentence about the entries of a type that are left; empty when none is."""
+    left: Counter[str] = Counter()
+    for cell in cells:
+        left[cell.instrument] += cell.waiting
+    open_to = [name for name, n in left.items() if n > share.grants[type_, name]]
+    if not open_to:
         blocked = sum(cell.blocked for cell in cells)
-        return f"{blocked} entries wait for the earlier runs of the same filesets."
-    obstacles = [share.obstacle(type_, cell.instrument) for cell in free]
-    if None not in obstacles:
+        return f"{blocked} entries wait for the earlier runs of the same filesets." * (blocked > 0)
+    obstacles = [share.obstacle(type_, name) for name in open_to]
+    if None not in obstacles and not share.policy.stop:
         return "; ".join(sorted({words for words in obstacles if words})) + "."
-    if share.total:
-        return f"others go first (priority, fair share); {limit}."
+    if share.total > sum(n for (own, _), n in share.grants.items() if own == type_):
+        return f"others have their share (priority, weight); {limit}."
     return f"{limit}."

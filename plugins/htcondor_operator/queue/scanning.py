@@ -170,6 +170,7 @@ class Scanner:
                 continue
             if stamp is None or known == stamp:
                 continue
+            self._known.pop(name, None)
             if fault is not None:
                 found.append(Found(name, stamp, fault=fault))
             elif self._is_whole(name, stamp, entries, pending, now):

@@ -40,7 +40,7 @@ class Batch:
     """
 
     shoveled: int = 0
-    plan: Plan = field(default_factory=lambda: Plan({}, {}, ""))
+    plan: Plan = field(default_factory=Plan)
     busy: bool = False
     stopped: bool = False
 

@@ -21,7 +21,7 @@ from htcondor_operator.blackboard.queue_entries import (
     add_entries,
     entry_ids,
 )
-from htcondor_operator.queue import deliveries
+from htcondor_operator.queue import deliveries, filing
 from htcondor_operator.queue.arrivals import FolderPoller
 from htcondor_operator.queue.collecting import Collector
 from htcondor_operator.queue.declarations import Declaration
@@ -91,6 +91,8 @@ class TelemetryHandler:
         by_use: dict[str, list[Taken]] = {}
         for item in taken:
             by_use.setdefault(item.what.use, []).append(item)
+            for name in deliveries.replaced_by(item.verdict.name):
+                filing.drop(self._incoming / name)
         companions = by_use.get(deliveries.COMPANION, [])
         arrival_rows.settle(cur, [t.arrival for t in companions], ArrivalState.STORED)
         counts["stored"] += len(companions)

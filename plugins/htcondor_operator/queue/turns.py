@@ -71,7 +71,7 @@ class Tally:
         self.found += turn.result.found
         for name, number in turn.result.counts.items():
             self.counts[name] = self.counts.get(name, 0) + number
-        self.note = turn.error or turn.result.note or self.note
+        self.note = turn.error or turn.result.note
 
     def as_json(self) -> dict[str, object]:
         """Return the XCom of the run."""
