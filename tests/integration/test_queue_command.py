@@ -156,8 +156,8 @@ def test_tables_are_not_cut_when_nobody_looks(owl: Owl) -> None:
     [
         (("add",), "No filesets are named. Give some, or --csv FILE."),
         (("add", "d1"), "type '' is not valid"),
-        (("add", "d1", "--type", "drill", "--payload", "{"), "--payload '{' is not JSON"),
-        (("add", "d1", "--type", "drill", "--payload", "[]"), "must be a JSON object"),
+        (("add", "d1", "--type", "drill", "--payload", "{"), "payload '{' is not JSON"),
+        (("add", "d1", "--type", "drill", "--payload", "[]"), "payload '[]' must be a JSON object"),
         (("add", "--csv", "/nowhere.csv"), "--csv /nowhere.csv: No such file"),
         (("hold",), "Give filesets, --type, --campaign or --all."),
         (("remove", "-"), "standard input names none"),

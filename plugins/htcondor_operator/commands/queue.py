@@ -24,7 +24,7 @@ from htcondor_operator.blackboard.queue_entries import Added, WhenOpen, add_entr
 from htcondor_operator.blackboard.queue_filters import Filter, Page, Pattern
 from htcondor_operator.blackboard.setting_rows import audit
 from htcondor_operator.commands._output import print_json, print_table
-from htcondor_operator.queue.entry_lists import Defaults, EntryReader
+from htcondor_operator.queue.entry_lists import Defaults, EntryReader, read_payload
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import (
     EntryState,
@@ -55,8 +55,7 @@ PatternArgument = Annotated[
 Limit = Annotated[int, typer.Option(help="Rows of a page, 1 to 1000.")]
 After = Annotated[str | None, typer.Option(help="Continue behind a page: its `next`.")]
 
-LONG_S = 600
-"""Changes of a million entries take longer than the usual limit of a statement."""
+LONG_S = 600  # changes of a million entries take longer than the usual limit of a statement
 
 
 @app.command()
@@ -130,7 +129,8 @@ def show(
     """Show all about a fileset: what waits and what became of earlier entries."""
     with _cursor() as cur:
         found = queue_views.show_fileset(cur, dataset_name(fileset, "fileset"))
-        entry = queue_views.show_entry(cur, int(fileset)) if fileset.isdecimal() else None
+        number = int(fileset) if fileset.isdecimal() and len(fileset) < 19 else 0
+        entry = queue_views.show_entry(cur, number)
     if entry is not None:
         found["history" if "outcome" in entry else "queue"].append(entry)
     if not found["queue"] and not found["history"]:
@@ -186,7 +186,7 @@ def add(
             type=type_,
             priority=priority,
             reason=reason,
-            payload=_payload(payload),
+            payload=read_payload(payload),
             requested_by=who,
             state=EntryState.HELD if hold else EntryState.WAITING,
         ),
@@ -202,8 +202,8 @@ def add(
     else:
         for name, why in added.refused:
             sys.stderr.write(f"refused: {name} {why}\n")
-        refused_words = f", {len(added.refused)} refused" if added.refused else ""
-        sys.stdout.write(f"{added.added} added, {added.merged} merged{refused_words}\n")
+        more = f", {len(added.refused)} refused" if added.refused else ""
+        sys.stdout.write(f"{added.added} added, {added.merged} merged{more}\n")
     if added.refused and not added.added + added.merged:
         raise typer.Exit(1)
 
@@ -330,10 +330,10 @@ def _chosen(
     names: list[str] = []
     for word in filesets or []:
         names += [line.strip() for line in sys.stdin] if word == "-" else [word]
-    checked = tuple(dataset_name(name, "fileset") for name in names if name)
-    if filesets and not checked:
+    if filesets and not any(names):
         raise OwlError(ErrorKind.BAD_CONF, "fileset -: standard input names none.")
-    return Chosen(checked, type_, campaign, everything)
+    checked = (dataset_name(name, "fileset") for name in names if name)
+    return Chosen(tuple(checked), type_, campaign, everything)
 
 
 def _read(reader: EntryReader, filesets: list[str], csv: str | None) -> list[NewEntry]:
@@ -354,18 +354,6 @@ def _read(reader: EntryReader, filesets: list[str], csv: str | None) -> list[New
     if not entries:
         raise OwlError(ErrorKind.BAD_CONF, "No filesets are named. Give some, or --csv FILE.")
     return entries
-
-
-def _payload(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        payload = json.loads(text)
-    except ValueError as error:
-        raise OwlError(ErrorKind.BAD_CONF, f"--payload {text!r} is not JSON ({error}).") from error
-    if not isinstance(payload, dict):
-        raise OwlError(ErrorKind.BAD_CONF, f"--payload {text!r} must be a JSON object.")
-    return payload
 
 
 def _audit_add(

@@ -48,6 +48,22 @@ class Defaults:
     state: EntryState = EntryState.WAITING
 
 
+def read_payload(text: str | None) -> Mapping[str, Any]:
+    """Return the payload that `text` is as JSON; without text an empty one."""
+    if not text:
+        return {}
+    try:
+        payload = json.loads(text)
+    except ValueError as error:
+        raise OwlError(
+            ErrorKind.BAD_CONF,
+            f"payload {text!r} is not JSON ({error}). Give an object such as "
+            '{"members": ["ib1f23qeq"]}; in a CSV its quotes are doubled.',
+        ) from error
+    payload_text(payload)
+    return dict(payload)
+
+
 class EntryReader:
     """Makes entries of what people write.
 
@@ -75,7 +91,7 @@ class EntryReader:
         """
         fileset = dataset_name(fields.get("fileset", ""), "fileset")
         workflow = self._workflow(fields.get("type") or self._defaults.type)
-        payload = self._payload(fields.get("payload"))
+        payload = read_payload(fields.get("payload")) or self._defaults.payload
         self._check_payload(workflow, payload)
         entry = NewEntry(
             fileset=fileset,
@@ -132,20 +148,6 @@ class EntryReader:
                 return priority(text)  # says what is allowed
         own = self._defaults.priority
         return workflow.priority if own is None else priority(own)
-
-    def _payload(self, text: str | None) -> Mapping[str, Any]:
-        if not text:
-            return self._defaults.payload
-        try:
-            payload = json.loads(text)
-        except ValueError as error:
-            raise OwlError(
-                ErrorKind.BAD_CONF,
-                f"payload {text!r} is not JSON ({error}). Give an object such as "
-                '{"members": ["ib1f23qeq"]}; in a CSV its quotes are doubled.',
-            ) from error
-        payload_text(payload)
-        return dict(payload)
 
     def _check_payload(self, workflow: Workflow, payload: Mapping[str, Any]) -> None:
         # Thousands of lines with the same payload are checked once.
