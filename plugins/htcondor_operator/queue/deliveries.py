@@ -77,11 +77,8 @@ def replaced_by(name: str) -> tuple[str, ...]:
     if not match:
         return ()
     root, suffix = match["root"], match["suffix"]
-    if suffix is None:
-        forms = [f"{root}_{raw}.fits" for raw in RAW]
-    else:
-        forms = [f"{root}_{suffix}.fits"]
-    names = [found for form in forms for found in (form, f"{form}.gz")]
+    forms = RAW if suffix is None else (suffix,)
+    names = [f"{root}_{form}.fits{end}" for form in forms for end in ("", ".gz")]
     if suffix in RAW:
         names.append(f"{root}.tlm")
     return tuple(found for found in names if found != name)
