@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def install_into(folder: Path) -> Path:
+    """Make what pip leaves beside the package, unless it is installed; return where it lies.
+
+    Airflow finds plugins (and with them timetables) by entry points only.
+    """
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.distribution("owl-for-airflow")
+        return folder
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    info = folder / f"owl_for_airflow-{project['version']}.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    groups = [
+        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in entries.items())
+        for group, entries in project["entry-points"].items()
+    ]
+    (info / "entry_points.txt").write_text("\n".join(groups))
+    return folder
+
+
 def airflow_environment(url: str, home: Path) -> dict[str, str]:
     """The environment of a process that uses `url` as Airflow's database."""
     return {
         **os.environ,
-        "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}",
+        "PYTHONPATH": f"{install_into(home / 'site')}:{ROOT / 'plugins'}:{ROOT}",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata as metadata_of
 import json
 import os
 import subprocess
 import sys
-import tomllib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +19,7 @@ from htcondor_operator.blackboard.schema import VERSION_TABLE, alembic_config
 from htcondor_operator.blackboard.tables import metadata
 from htcondor_operator.hooks.htcondor import HTCondorHook
 from htcondor_operator.launcher.postgres import Postgres
+from tests.integration.airflow_tables import install_into
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -53,22 +51,7 @@ print("RESULT" + json.dumps({
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What pip leaves beside the package, made from pyproject.toml where it is not installed."""
-    with contextlib.suppress(metadata_of.PackageNotFoundError):
-        metadata_of.distribution("owl-for-airflow")
-        return tmp_path_factory.mktemp("empty")
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    site = tmp_path_factory.mktemp("site")
-    folder = site / f"owl_for_airflow-{project['version']}.dist-info"
-    folder.mkdir()
-    (folder / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
-    )
-    groups = [
-        f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in entries.items())
-        for group, entries in project["entry-points"].items()
-    ]
-    (folder / "entry_points.txt").write_text("\n".join(groups))
-    return site
+    return install_into(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.integration.airflow_tables import ROOT, airflow_environment
+
 EXECUTORS = "LocalExecutor,HTCondorExecutor:htcondor_operator.executors.htcondor.HTCondorExecutor"
 
 
@@ -20,23 +19,8 @@ def test_scenarios(postgres, state_dir):
     home = state_dir / "airflow_site"
     home.mkdir()
     environment = {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT / 'plugins'}:{ROOT}",
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        **airflow_environment(url, home),
         "AIRFLOW__CORE__EXECUTOR": EXECUTORS,
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "for-this-test-only",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.replace(
-            "postgresql://", "postgresql+psycopg2://", 1
-        ),
-        "AIRFLOW__DATABASE__EXTERNAL_DB_MANAGERS": (
-            "htcondor_operator.blackboard.manager.BlackboardDBManager"
-        ),
-        "OWL_DATABASE_URL": url,
-        "OWL_HOME": str(home),
-        "OWL_TEMPLATES": str(ROOT / "include" / "templates"),
     }
     scenarios = str(ROOT / "tests" / "airflow_site" / "scenario_executor.py")
     for command in (
