@@ -78,6 +78,8 @@ def test_every_entry_becomes_one_run_whatever_dies(alone: Stack, seed: str) -> N
         timeout=400,
         every=2,
     )
+    ordinary = ("batch=100", "starts_per_minute=none")
+    assert stack.owl("shoveler", "set", *ordinary, "--reason", "drained").returncode == 0
     runs = stack.sql(
         "SELECT conf->>'dataset' AS dataset, state FROM dag_run WHERE conf->>'dataset' LIKE %(p)s",
         p=f"{prefix}%",

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from htcondor_operator.commands.poller import app
 from htcondor_operator.queue.turns import Tally, Turns
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import OwlError, PollerState
+from tests.integration.airflow_tables import airflow_environment
 from tests.integration.deliveries_support import (
     as_bytes,
     deliver,
@@ -186,6 +188,35 @@ def test_the_sensor_does_the_same_rounds(site: Settings) -> None:
     assert second.xcom_value["counts"] == {"queued": 1}
     DagRun.conf = {"once": True}
     assert task.poke({"dag_run": DagRun()})
+
+
+def test_dag_test_does_a_round(airflow_database: str, tmp_path: Path) -> None:
+    settings = settings_at(tmp_path, airflow_database)
+    file = tmp_path / "pollers.yaml"
+    file.write_text(POLLERS)
+    deliver(settings.incoming / "acs", "jaaa01abq_raw.fits", raw("jaaa01abq"))
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    shutil.copy(ROOT / "dags" / "pollers.py", dags)
+    code = (
+        "import sys; sys.path.insert(0, 'dags'); import pollers;"
+        "run = pollers.poll_dp_acs.test(); print('ended', run.state)"
+    )
+    environment = airflow_environment(airflow_database, tmp_path) | {
+        "OWL_POLLERS": str(file),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "ended success" in done.stdout, done.stdout + done.stderr
+    assert len(queue(airflow_database)) == 1
 
 
 def test_a_tally_of_turns() -> None:

@@ -7,6 +7,7 @@ a process, and has an open race in 3.3.2 (a success of the deferral arrives afte
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -65,9 +66,11 @@ class PollTrigger(BaseTrigger):
         begin = time.monotonic()
         executor = ThreadPoolExecutor(1, thread_name_prefix=f"poller-{self.poller}")
         loop = asyncio.get_running_loop()
+        # By its context Airflow knows whose log a message belongs to.
+        context = contextvars.copy_context()
         try:
             while True:
-                turn = await loop.run_in_executor(executor, turns.turn)
+                turn = await loop.run_in_executor(executor, context.run, turns.turn)
                 tally.add(turn)
                 if turn.result.found:
                     log.info("%s found %s", self.poller, dict(turn.result.counts))
