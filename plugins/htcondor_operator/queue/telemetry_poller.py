@@ -89,9 +89,12 @@ class TelemetryHandler:
         """Queue what can go, collect what waits."""
         counts: Counter[str] = Counter()
         by_use: dict[str, list[Taken]] = {}
+        later = {item.verdict.name for item in taken}
         for item in taken:
             by_use.setdefault(item.what.use, []).append(item)
-            for name in deliveries.replaced_by(item.verdict.name):
+            later.discard(item.verdict.name)
+            # Of two forms in one round the one that is delivered last stays.
+            for name in set(deliveries.replaced_by(item.verdict.name)) - later:
                 filing.drop(self._incoming / name)
         companions = by_use.get(deliveries.COMPANION, [])
         arrival_rows.settle(cur, [t.arrival for t in companions], ArrivalState.STORED)
