@@ -353,3 +353,22 @@ def test_thousands_of_rows_are_written_quickly(board: Board, site: Site) -> None
         assert upsert_products(cur, many) == 7_000
         assert upsert_products(cur, many) == 0
     assert time.monotonic() - began < 20
+
+
+def test_one_manifest_that_lies_does_not_stop_the_others(board: Board, site: Site) -> None:
+    """What FITS headers say comes into manifests: a time without end, a text with NUL."""
+    archive = site.root / "archive"
+    lies = {"aendless": {"t_min": 1e300}, "bnul": {"target": "a\0b"}, "cword": {"s_ra": "north"}}
+    for name, facts in lies.items():
+        shelf = archive / name
+        shelf.mkdir()
+        entry = {"bytes": 1, "sha256": "0" * 64}
+        manifest = {"files": {f"{name}_raw.fits": entry}, "observations": {name: facts}}
+        (shelf / "manifest.json").write_text(json.dumps(manifest))
+    began = datetime.now(UTC) - timedelta(hours=1)
+    for name in (*lies, "isim02a1q"):
+        add_run(board, name, "sdp_prearch_wf3", began, "INGEST_SCI")
+    thread = cataloguer(board, site)
+    assert look(thread, board) == 7
+    assert look(thread, board) == 0
+    assert {row["dataset"] for row in products(board).values()} == {"isim02a1q"}
