@@ -89,8 +89,12 @@ class ReferenceHandler:
             try:
                 counts.update(self._context(cur, row))
             except Unreadable as fault:
-                self._refuse(cur, row, str(fault))
+                self._refuse(cur, row, filing.said(str(fault)))
                 counts["quarantined"] += 1
+            except FileNotFoundError:
+                words = "it vanished while it waited for its rules: deliver it again"
+                arrival_rows.settle(cur, [row.id], ArrivalState.QUARANTINED, reason=words)
+                counts["lost"] += 1
         return counts
 
     def _context(self, cur: Cursor, row: Arrival) -> dict[str, int]:
