@@ -90,7 +90,7 @@ INTAKE_COMMENTS: dict[str, dict[str, str]] = {
         "reason": "Why it is in quarantine, or what it waits for.",
         "entry": "Entry of the queue that it caused.",
         "modified_at": "When the file was last written.",
-        "arrived_at": "When it was first seen complete.",
+        "arrived_at": "When it was delivered, or put back from quarantine.",
         "updated_at": "When this row was last changed.",
     },
     "owl_association": {

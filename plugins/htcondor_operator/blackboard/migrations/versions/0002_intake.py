@@ -108,7 +108,7 @@ def upgrade() -> None:
             sa.TIMESTAMP(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
-            comment="When it was first seen complete.",
+            comment="When it was delivered, or put back from quarantine.",
         ),
         sa.Column(
             "updated_at",
