@@ -127,3 +127,12 @@ def test_a_retried_file_is_the_newest_of_its_name(site: Settings, acs: Path) -> 
     deliver(acs, "jaaa01abq_raw.fits", raw("jaaa01abq", seed=2))
     assert rounds(lenient) == {"quarantined": 1}
     assert place.read_bytes() == newest
+
+
+def test_what_waits_for_jitter_goes_on_when_none_is_needed_any_more(
+    site: Settings, acs: Path
+) -> None:
+    deliver(acs, "jaaa01abq_raw.fits", raw("jaaa01abq"))
+    assert rounds(poller_of(site, {"options": {"needs": ["jit"]}})) == {"awaiting_jitter": 1}
+    assert rounds(poller_of(site), 1) == {"jitter_released": 1, "queued": 1}
+    assert list(queue(site.database_url)) == [("jaaa01abq", "sdp_prearch_acs")]

@@ -73,6 +73,7 @@ INTAKE_COMMENTS: dict[str, dict[str, str]] = {
         "beat_at": "When it looked last.",
         "result_at": "When it last found something.",
         "result": "What it found then.",
+        "note": "What its last look says when nothing was found (what is waited for).",
         "error": "Why its last look failed; empty when it did not.",
     },
     "owl_arrival": {

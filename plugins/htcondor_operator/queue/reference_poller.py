@@ -41,7 +41,8 @@ DEADLINE_S = 3_600.0
 WAITING = "waiting"
 """Folder below the landing folder where contexts wait for their rules."""
 
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 4 << 20
+"""A mapping is parsed as Python, which takes 300 times its size of memory."""
 
 
 class ReferenceHandler:

@@ -23,7 +23,7 @@ from htcondor_operator.queue.verdicts import Examined, Taken
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ArrivalState, CampaignState, OwlError
 
-_MOST_BYTES = 32 << 20
+_MOST_BYTES = 8 << 20  # YAML takes 60 times its size of memory
 DONE = "taken"
 """Folder below the landing folder, where requests are kept that became campaigns."""
 

@@ -75,7 +75,9 @@ class TelemetryHandler:
             single_workflow=self._single,
             seconds=deadline,
         )
-        self._jitter = Jitter(declaration.name, jitter_deadline) if needs_jitter else None
+        self._needs_jitter = needs_jitter
+        # What waited when the declaration said so goes on at once when it no longer does.
+        self._jitter = Jitter(declaration.name, jitter_deadline if needs_jitter else 0.0)
 
     def examine(self, name: str, stream: BinaryIO, size: int) -> Examined:
         """Read headers or packets."""
@@ -100,7 +102,7 @@ class TelemetryHandler:
         arrival_rows.settle(cur, [t.arrival for t in companions], ArrivalState.STORED)
         counts["stored"] += len(companions)
         exposures = by_use.get(deliveries.EXPOSURE, [])
-        if self._jitter and exposures:
+        if self._needs_jitter and exposures:
             exposures, waiting = self._jitter.sort(cur, exposures)
             counts["awaiting_jitter"] += waiting
         counts.update(self._enter(cur, exposures, by_use.get(deliveries.TABLE, [])))
@@ -109,11 +111,10 @@ class TelemetryHandler:
     def each_round(self, cur: Cursor) -> Mapping[str, int]:
         """Release what waited for jitter; let associations go on whose deadline is over."""
         counts: Counter[str] = Counter()
-        if self._jitter:
-            ready = self._jitter.release(cur, self.examine)
-            if ready:
-                counts["jitter_released"] += len(ready)
-                counts.update(self._enter(cur, ready, []))
+        ready = self._jitter.release(cur, self.examine)
+        if ready:
+            counts["jitter_released"] += len(ready)
+            counts.update(self._enter(cur, ready, []))
         if self._collector:
             counts.update(self._collector.expire(cur))
         return counts

@@ -210,6 +210,7 @@ def _beat(
         interval_s=declaration.interval_s,
         state=state,
         result=_result(result),
+        note=(result.note or None) if result is not None and not result.found else None,
         error=error,
     )
 

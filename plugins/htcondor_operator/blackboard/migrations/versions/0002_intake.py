@@ -328,6 +328,12 @@ def upgrade() -> None:
             comment="What it found then.",
         ),
         sa.Column(
+            "note",
+            sa.Text(),
+            nullable=True,
+            comment="What its last look says when nothing was found (what is waited for).",
+        ),
+        sa.Column(
             "error",
             sa.Text(),
             nullable=True,
