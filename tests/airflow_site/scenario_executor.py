@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from htcondor_operator.executors import turns
+
 DONE = "2026-01-02 03:04:15+00:00"
 
 
@@ -109,6 +111,27 @@ def test_the_scheduler_is_called_where_it_has_something_to_decide(live):
     live.nodes_become("done", "C")
     live.attempt_becomes("failed")
     assert decision(live) is None
+
+
+def test_runs_that_wait_in_the_triggerer_have_no_turn_until_something_happens(live):
+    def turn():
+        with live.create_session() as session:
+            return turns.ordinary_runs(session.connection().connection.cursor())
+
+    mine = (live.dag_id, live.run_id)
+    live.sql("UPDATE owl_run SET mirrored = false")
+    live.sql("UPDATE dag_run SET last_scheduling_decision = now()")
+    live.sql("UPDATE task_instance SET state = 'deferred', updated_at = now() - interval '1 hour'")
+    assert mine not in turn()
+    live.sql("UPDATE task_instance SET updated_at = now() + interval '1 s' WHERE task_id = 'A'")
+    assert mine in turn()
+    live.sql(
+        """UPDATE task_instance SET updated_at = now() - interval '1 hour', state =
+               CASE task_id WHEN 'B' THEN 'running' ELSE 'deferred' END"""
+    )
+    assert mine in turn()
+    live.sql("UPDATE task_instance SET state = NULL")
+    assert mine in turn()
 
 
 def test_failure_goes_through_airflow(failed):

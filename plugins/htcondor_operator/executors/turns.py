@@ -70,7 +70,11 @@ def set_turns(waiting: int) -> None:
 
 
 def ordinary_runs(cur: Cursor) -> set[RunKey]:
-    """Return running DAG runs that this executor does not mirror: the scheduler drives them."""
+    """Return running DAG runs that this executor does not mirror: the scheduler drives them.
+
+    Not those in which nothing was changed since the last look and all that goes on waits in the
+    triggerer: every poller has such a run, all day long.
+    """
     cur.execute(
         """
         SELECT dr.dag_id, dr.run_id FROM dag_run dr
@@ -78,6 +82,13 @@ def ordinary_runs(cur: Cursor) -> set[RunKey]:
           AND dr.triggered_by IS DISTINCT FROM 'TEST'
           AND NOT EXISTS (SELECT 1 FROM owl_run r WHERE r.dag_id = dr.dag_id
                              AND r.run_id = dr.run_id AND r.mirrored)
+          AND (NOT EXISTS (SELECT 1 FROM task_instance ti WHERE ti.dag_id = dr.dag_id
+                             AND ti.run_id = dr.run_id AND ti.state = 'deferred')
+               OR EXISTS (SELECT 1 FROM task_instance ti WHERE ti.dag_id = dr.dag_id
+                            AND ti.run_id = dr.run_id
+                            AND (ti.state IN ('scheduled', 'queued', 'running', 'restarting',
+                                              'up_for_retry', 'up_for_reschedule')
+                                 OR ti.updated_at > dr.last_scheduling_decision)))
         ORDER BY dr.last_scheduling_decision LIMIT %(limit)s
         """,
         {"limit": ORDINARY},
