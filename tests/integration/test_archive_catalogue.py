@@ -255,24 +255,6 @@ def test_queries_of_pollers_and_campaigns(board: Board, site: Site) -> None:
         board.rows("UPDATE owl_product SET fault = 'x' WHERE name LIKE '%%_flt.fits'")
         assert catalogue.archived_members(cur, given) == set()
 
-        day = datetime(2003, 12, 27, tzinfo=UTC)
-        observed = catalogue.observed_datasets(cur, "ACS", day, day + timedelta(days=1))
-        assert [(o.dataset, o.members, o.is_association) for o in observed] == [
-            (ASN, members, True)
-        ]
-        found = catalogue.observed_datasets(cur, "WF3", day, day + timedelta(days=1))
-        assert [(o.dataset, o.is_association) for o in found] == [("isim02a1q", False)]
-        assert not catalogue.observed_datasets(cur, "ACS", day - timedelta(days=1), day)
-        # An association that began yesterday is not observed today as well.
-        noon = day + timedelta(hours=12, minutes=1)
-        assert not catalogue.observed_datasets(cur, "ACS", noon, noon + timedelta(hours=1))
-    board.connection.autocommit = False
-    exposures = list(catalogue.calibrated_exposures(board.connection))
-    assert [(e["dataset"], e["obs_id"]) for e in exposures] == [
-        ("isim02a1q", "isim02a1q"), (ASN, members[0]), (ASN, members[1]),
-    ]  # fmt: skip
-    assert exposures[1]["reference_keys"]["CCDAMP"] == "C"
-
 
 def test_owl_archive_commands(board: Board, site: Site) -> None:
     done = owl(board, site, "rebuild", "--json")
@@ -353,3 +335,27 @@ def test_thousands_of_rows_are_written_quickly(board: Board, site: Site) -> None
         assert upsert_products(cur, many) == 7_000
         assert upsert_products(cur, many) == 0
     assert time.monotonic() - began < 20
+
+
+def test_one_manifest_that_lies_does_not_stop_the_others(board: Board, site: Site) -> None:
+    """What FITS headers say comes into manifests: a time without end, a text with NUL."""
+    archive = site.root / "archive"
+    lies = {"aendless": {"t_min": 1e300}, "bnul": {"target": "a\0b"}, "cword": {"s_ra": "north"}}
+    for name, facts in lies.items():
+        shelf = archive / name
+        shelf.mkdir()
+        entry = {"bytes": 1, "sha256": "0" * 64}
+        manifest = {"files": {f"{name}_raw.fits": entry}, "observations": {name: facts}}
+        (shelf / "manifest.json").write_text(json.dumps(manifest))
+    began = datetime.now(UTC) - timedelta(hours=1)
+    for name in (*lies, "isim02a1q"):
+        add_run(board, name, "sdp_prearch_wf3", began, "INGEST_SCI")
+    thread = cataloguer(board, site)
+    assert look(thread, board) == 7
+    assert look(thread, board) == 0
+    assert {row["dataset"] for row in products(board).values()} == {"isim02a1q"}
+    done = owl(board, site, "rebuild", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert len(told["damaged"]) == 3
+    assert told["written"] == len(products(board)) - 7

@@ -12,7 +12,9 @@ import pytest
 
 from htcondor_operator.blackboard import campaign_days, campaign_rows, campaign_truth
 from htcondor_operator.blackboard.connection import connect_url
+from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries
 from htcondor_operator.blackboard.rescue_candidates import candidates
+from htcondor_operator.commands import rescue_me
 from htcondor_operator.queue import campaigns
 from htcondor_operator.queue.backfill_days import Day, select
 from htcondor_operator.queue.declarations import parse_declaration
@@ -401,3 +403,75 @@ def test_candidates_are_failed_and_nothing_of_them_lives(db):
     )
     (only,) = run(db, candidates, 86_400, keys=[died])
     assert only.rescues == 1
+
+
+def test_a_crash_among_many_rescues_costs_one(db, settings, monkeypatch):
+    monkeypatch.setenv("OWL_DATABASE_URL", settings.database_url)
+    monkeypatch.setattr(rescue_me, "check_airflow", lambda: None)
+    for name in ("a", "b", "c"):
+        failed_run(db, name, attempt_error="dagman_died")
+
+    def crash(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rescue_me.operator_rescue, "rescue", crash)
+    with pytest.raises(KeyboardInterrupt):
+        rescue_me.now(by="rescue_me")
+    assert sorted(each.rescues for each in run(db, candidates, 86_400)) == [0, 0, 1]
+
+
+# ------------------------------------------------------------------------ what others write
+
+
+def test_what_the_database_does_not_take_is_the_requests_fault(db, settings):
+    watcher = poller("requests", settings, "repro")
+    folder = settings.incoming / "repro"
+    (folder / "nul.yaml").write_text('type: drill\ndatasets: [x1]\nreason: "a\\0b"\n')
+    (folder / "half.yaml").write_text('type: drill\ndatasets: [x2]\nby: "a\\ud800b"\n')
+    (folder / "where.yaml").write_text('type: drill\nwhere: "target=\\0"\n')
+    (folder / "several.csv").write_bytes(b"dataset,type,reason\nx,drill,a\0\nx,drill,b\n")
+    (folder / "good.yaml").write_text("type: drill\ndatasets: [x3]\n")
+    with closing(watcher):
+        assert rounds(watcher) == {"campaigns": 1, "queued": 1, "quarantined": 4}
+    assert execute(db, "SELECT fileset FROM owl_queue") == [("x3",)]
+
+
+def test_a_context_that_vanishes_does_not_stop_the_others(db, settings, delivery):
+    watcher = poller("references", settings, "crds")
+    folder = settings.incoming / "crds"
+    with closing(watcher):
+        (folder / "hst_0002.pmap").write_text(delivery["hst_0002.pmap"])
+        assert rounds(watcher) == {"contexts": 1}
+        (folder / "waiting" / "hst_0002.pmap").unlink()
+        assert rounds(watcher) == {"lost": 1}
+    ((state, reason),) = execute(db, "SELECT state, reason FROM owl_arrival")
+    assert state == "quarantined"
+    assert "vanished" in reason
+
+
+def test_an_association_around_midnight_belongs_to_one_day(db, settings):
+    archive(db, "asn", "WFC3", "2025-12-31 23:50+00")
+    execute(db, "UPDATE owl_product SET name = 'first_flt.fits'")
+    archive(db, "asn", "WFC3", "2026-01-01 00:10+00")
+    archive(db, "own", "WFC3", "2026-01-01 00:20+00")
+    backfill(db, 1)
+    assert day(db, settings).datasets == 1
+    assert states(db) == {"own": "waiting"}
+    eve = replace(DAY, run_id="eve", start=datetime(2025, 12, 31, tzinfo=UTC), end=DAY.start)
+    assert day(db, settings, eve).datasets == 1
+
+
+def test_parameters_of_a_day_are_the_workflows(db, settings):
+    archive(db, "a", "WFC3", "2026-01-01+00")
+    backfill(db, 1)
+    with pytest.raises(OwlError, match=r"params\.dataset is not a parameter"):
+        day(db, settings, replace(DAY, conf={"params": {"dataset": "other"}}))
+
+
+def test_a_payload_cannot_name_another_dataset(db):
+    entry = NewEntry("x1", "drill", payload={"dataset": "x2", "priority": 9, "sleep_s": 1})
+    run(db, add_entries, [entry])
+    run(db, shovel_batch)
+    assert execute(db, "SELECT conf FROM dag_run") == [
+        ({"dataset": "x1", "priority": 0, "sleep_s": 1},)
+    ]

@@ -196,6 +196,11 @@ def test_cancel_removes_what_runs_when_asked(db):
     assert run(db, campaigns.remove_launched, "night7", [(dag_id, run_id)], by="me") == 1
     with pytest.raises(OwlError, match="it is cancelled"):
         run(db, campaigns.resume, "night7", by="me")
+    # Airflow was out of reach, or only the waiting ones were cancelled at first: once more.
+    again = run(db, campaigns.cancel, "night7", by="me", running=True)
+    assert (again.entries, again.removals, again.unstarted) == (0, 1, done.unstarted)
+    with pytest.raises(OwlError, match="it is cancelled"):
+        run(db, campaigns.cancel, "night7", by="me")
 
 
 def test_ten_thousand_in_one_transaction(db, capsys, tmp_path):

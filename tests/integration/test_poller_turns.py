@@ -327,3 +327,25 @@ def test_killed_at_any_moment(database: str, tmp_path: Path, seed: int) -> None:
     assert {row["name"] for row in arrivals} == {f"{name}_raw.fits" for name in names}
     for name, content in contents.items():
         assert (settings.incoming / f"{name}_raw.fits").read_bytes() == content
+
+
+def test_the_heartbeat_says_what_is_waited_for_and_that_a_round_lasts(
+    site: Settings, turns: Turns
+) -> None:
+    deliver(site.incoming / "acs", "jaaa01abq_raw.fits", raw("jaaa01abq"))
+    turns.turn()
+    assert beat(site)["note"] == "1 file not whole yet"
+    turns.turn()
+    assert beat(site)["note"] is None
+    execute(site.database_url, "UPDATE owl_poller SET beat_at = now() - interval '1 hour'")
+
+    def state() -> str:
+        found = CliRunner().invoke(app, ["list", "--json"])
+        return str(json.loads(found.stdout)["pollers"][0]["state"])
+
+    assert state() == "silent"
+    link = Link(site, "a round that lasts")
+    with link.transaction() as cur:
+        assert try_lock(cur, "DP_ACS")
+    assert state() == "busy"
+    link.close()

@@ -41,6 +41,11 @@ def test_yaml_and_csv() -> None:
         ("a.csv", "dataset,type\nx1,a\nx2,b\n", "several values: a, b"),
         ("a.csv", "dataset,type,priority\nx1,a,high\n", "not a whole number"),
         ("a.csv", "dataset,type\n", "not a list of names"),
+        ("a.csv", "dataset,type," + "x" * 200_000, "first line is no CSV"),
+        ("a.yaml", "type: drill\ndatasets: [x1]\nparams: {day: 2026-13-45}", "no YAML"),
+        ("a.yaml", "[" * 5000, "no YAML"),
+        ("a.yaml", "priority: " + "1" * 5000, "no YAML"),
+        ("a.yaml", "type: &a [drill]\ndatasets: [*a, *a]", "aliases are not allowed"),
     ],
 )
 def test_what_is_wrong_is_named(name: str, text: str, words: str) -> None:

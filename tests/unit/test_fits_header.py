@@ -143,3 +143,19 @@ def test_what_a_file_is() -> None:
     assert examine("jaaa01abq_raw.fits", io.BytesIO(own), 0, None).facts["association"] is None
     companion = examine("jaaa01abq_spt.fits", io.BytesIO(data), len(data), None)
     assert companion.use == "companion"
+
+
+@pytest.mark.parametrize(
+    ("cards", "words"),
+    [
+        ({"NAXIS": 10**15}, "NAXIS = 1000000000000000"),
+        ({"NAXIS": -1}, "NAXIS = -1"),
+        ({"NAXIS": 1, "NAXIS1": 10, "GCOUNT": -1}, "negative size"),
+        ({"NAXIS": 1, "NAXIS1": 10, "PCOUNT": -(10**9)}, "negative size"),
+    ],
+)
+def test_a_header_that_lies_costs_nothing(cards: dict[str, int], words: str) -> None:
+    written = {"SIMPLE": "T", "BITPIX": 8, **cards}
+    text = "".join(f"{key:<8}= {value:>20}".ljust(80) for key, value in written.items())
+    with pytest.raises(Unreadable, match=words):
+        read(f"{text}{'END'.ljust(80)}".ljust(2880).encode() + b"x" * 2880)

@@ -96,3 +96,10 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, text: str) -> No
     assert found.pollers == ()
     assert len(found.errors) == 1
     assert load_declarations(tmp_path / "none.yaml").errors
+
+
+def test_a_folder_has_one_poller() -> None:
+    one = {"name": "ONE", "kind": "jitter", "directory": "jit", "interval": 5}
+    found = parse_declarations([one, one | {"name": "TWO", "directory": "./jit/"}])
+    assert [d.name for d in found.pollers] == ["ONE"]
+    assert "ONE watches it" in found.errors[0].message

@@ -60,7 +60,8 @@ def _rows(cur: Cursor) -> list[Arrival]:
 def named(cur: Cursor, names: Sequence[str]) -> dict[str, list[Arrival]]:
     """Return all arrivals of files with these names, the oldest first, by name."""
     cur.execute(
-        f"SELECT {_COLUMNS} FROM owl_arrival WHERE name = ANY(%(names)s) ORDER BY id",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM owl_arrival WHERE name = ANY(%(names)s)"  # noqa: S608
+        " ORDER BY arrived_at, id",
         {"names": list(names)},
     )
     found: dict[str, list[Arrival]] = {}
@@ -114,7 +115,8 @@ def write(cur: Cursor, poller: str, rows: Sequence[NewArrival]) -> list[int]:
             UPDATE owl_arrival AS a
             SET poller = v.poller, name = v.name, directory = v.directory, sha256 = v.sha256,
                 bytes = v.bytes, fileset = v.fileset, state = v.state, path = v.path,
-                reason = v.reason, modified_at = v.modified_at, updated_at = now()
+                reason = v.reason, modified_at = v.modified_at, arrived_at = now(),
+                updated_at = now()
             FROM (VALUES %s) AS v (id, poller, name, directory, sha256, bytes, fileset, state,
                                    path, reason, modified_at)
             WHERE a.id = v.id
@@ -191,7 +193,7 @@ def retry(cur: Cursor, number: int, path: str, *, sha256: str, size: int, reason
         """
         UPDATE owl_arrival
         SET state = 'accepted', path = %(path)s, sha256 = %(sha256)s, bytes = %(size)s,
-            reason = %(reason)s, updated_at = now()
+            reason = %(reason)s, arrived_at = now(), updated_at = now()
         WHERE id = %(id)s AND state = 'quarantined'
         """,
         {"id": number, "path": path, "sha256": sha256, "size": size, "reason": reason},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from psycopg2.extras import Json
@@ -17,11 +16,11 @@ def audit(
     who: str,
     subject: str,
     action: str,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
+    before: Any = None,
+    after: Any = None,
     reason: str | None = None,
 ) -> None:
-    """Write down a change in the transaction that makes it."""
+    """Write who did what to `subject`, in the transaction in which it is done."""
     cur.execute(
         """
         INSERT INTO owl_audit (who, subject, action, before, after, reason)
@@ -31,8 +30,8 @@ def audit(
             "who": who,
             "subject": subject,
             "action": action,
-            "before": None if before is None else Json(dict(before)),
-            "after": None if after is None else Json(dict(after)),
+            "before": None if before is None else Json(before),
+            "after": None if after is None else Json(after),
             "reason": reason,
         },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from htcondor_operator.blackboard.rows import named_rows, the_row
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
 
 # The queue's words for instruments and the headers' are not always the same.
@@ -46,79 +45,6 @@ def archived_members(cur: Cursor, members: Mapping[str, str | None]) -> set[str]
 def header_instrument(name: str) -> str:
     """Return an instrument's name as headers and the catalogue have it."""
     return _ALIASES.get(name.upper(), name.upper())
-
-
-@dataclass(frozen=True)
-class Observed:
-    """A calibrated dataset of the archive: an exposure, or an association with its members."""
-
-    dataset: str
-    observed_at: datetime
-    members: tuple[str, ...]
-
-    @property
-    def is_association(self) -> bool:
-        """Whether its products are combined of several exposures."""
-        return bool(self.members)
-
-
-# A dataset belongs to the interval in which its first exposure began, and to no other.
-_OBSERVED = f"""
-SELECT dataset, min(observed_at), max(members)
-FROM owl_product p
-WHERE instrument_name = %(instrument)s
-  AND observed_at >= %(start)s AND observed_at < %(end)s AND {_SCIENCE}
-  AND NOT EXISTS (
-      SELECT FROM owl_product e WHERE e.dataset = p.dataset AND e.observed_at < %(start)s
-  )
-GROUP BY dataset ORDER BY 2, 1
-"""  # noqa: S608 - a constant of this module
-
-
-def observed_datasets(
-    cur: Cursor, instrument: str, start: datetime, end: datetime
-) -> list[Observed]:
-    """Return the calibrated datasets whose observation began in [start, end), in that order."""
-    values = {"instrument": header_instrument(instrument), "start": start, "end": end}
-    cur.execute(_OBSERVED, values)
-    return [Observed(str(d), moment, tuple(members)) for d, moment, members in cur.fetchall()]
-
-
-# Raw files carry the header values that the calibration's rules look at.
-_EXPOSURES = """
-SELECT DISTINCT ON (dataset, obs_id) dataset, obs_id, instrument_name AS instrument,
-       members, reference_context, reference_files, reference_keys
-FROM owl_product
-WHERE reference_keys <> '{}' AND dataproduct_subtype IN ('flt', 'qlx')
-  AND (%(instrument)s IS NULL OR instrument_name = %(instrument)s)
-ORDER BY dataset, obs_id
-"""
-
-
-def calibrated_exposures(
-    connection: Connection, instrument: str | None = None, *, batch: int = 5000
-) -> Iterator[dict[str, Any]]:
-    """Yield every calibrated exposure with the header values by which references are chosen.
-
-    An exposure that is a member lies on its association's shelf, which is its ``dataset``.
-
-    Parameters
-    ----------
-    connection
-        Not in autocommit mode: a cursor on the server is used, so that the archive may be large.
-    instrument
-        Only of this one.
-    batch
-        Rows that are fetched at a time.
-    """
-    named = header_instrument(instrument) if instrument else None
-    with connection.cursor(name="owl_exposures") as cur:
-        cur.itersize = batch
-        cur.execute(_EXPOSURES, {"instrument": named})
-        names = None
-        for row in cur:
-            names = names or [column.name for column in cur.description or ()]
-            yield dict(zip(names, row, strict=True))
 
 
 @dataclass(frozen=True)

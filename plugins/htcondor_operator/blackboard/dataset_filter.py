@@ -149,6 +149,12 @@ def where(conditions: tuple[Condition, ...]) -> tuple[str, dict[str, Any]]:
         else:
             parts.append(f"p.{column} {operator} %({key})s")
             parameters[key] = condition.values[0]
+            if column == "observed_at" and operator in {">", ">="}:
+                # A dataset is observed when its first exposure begins: an association whose
+                # exposures are on both sides of midnight belongs to one day.
+                parts.append(
+                    _NONE_BEFORE.format(operator="<" if operator == ">=" else "<=", key=key)
+                )
     return " AND ".join(parts), parameters
 
 
@@ -166,6 +172,10 @@ class Found:
         return bool(self.members)
 
 
+_NONE_BEFORE = (
+    "NOT EXISTS (SELECT FROM owl_product e"
+    " WHERE e.dataset = p.dataset AND e.observed_at {operator} %({key})s)"
+)
 _FIND = """
 SELECT p.dataset, min(p.instrument_name), max(p.members) FROM owl_product p WHERE {condition}
  GROUP BY p.dataset ORDER BY min(p.observed_at), p.dataset

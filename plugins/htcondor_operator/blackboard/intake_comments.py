@@ -73,6 +73,7 @@ INTAKE_COMMENTS: dict[str, dict[str, str]] = {
         "beat_at": "When it looked last.",
         "result_at": "When it last found something.",
         "result": "What it found then.",
+        "note": "What its last look says when nothing was found (what is waited for).",
         "error": "Why its last look failed; empty when it did not.",
     },
     "owl_arrival": {
@@ -90,7 +91,7 @@ INTAKE_COMMENTS: dict[str, dict[str, str]] = {
         "reason": "Why it is in quarantine, or what it waits for.",
         "entry": "Entry of the queue that it caused.",
         "modified_at": "When the file was last written.",
-        "arrived_at": "When it was first seen complete.",
+        "arrived_at": "When it was delivered, or put back from quarantine.",
         "updated_at": "When this row was last changed.",
     },
     "owl_association": {

@@ -141,6 +141,7 @@ owl_poller = sa.Table(
     _time("beat_at", nullable=False, server_default=NOW),
     _time("result_at"),
     sa.Column("result", JSONB, nullable=False, server_default="{}"),
+    sa.Column("note", sa.Text),
     sa.Column("error", sa.Text),
 )
 

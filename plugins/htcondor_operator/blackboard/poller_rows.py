@@ -43,19 +43,21 @@ def beat(
     interval_s: float,
     state: PollerState,
     result: Mapping[str, Any] | None = None,
+    note: str | None = None,
     error: str | None = None,
 ) -> None:
     """Write that a poller is alive, and what it found if it found something."""
     cur.execute(
         """
         INSERT INTO owl_poller AS p
-            (name, dag_id, kind, directory, interval_s, state, result_at, result, error)
+            (name, dag_id, kind, directory, interval_s, state, result_at, result, note, error)
         VALUES (%(name)s, %(dag_id)s, %(kind)s, %(directory)s, %(interval_s)s, %(state)s,
                 CASE WHEN %(result)s::jsonb IS NOT NULL THEN now() END,
-                COALESCE(%(result)s::jsonb, '{}'), %(error)s)
+                COALESCE(%(result)s::jsonb, '{}'), %(note)s, %(error)s)
         ON CONFLICT (name) DO UPDATE
            SET dag_id = excluded.dag_id, kind = excluded.kind, directory = excluded.directory,
-               interval_s = excluded.interval_s, state = excluded.state, error = excluded.error,
+               interval_s = excluded.interval_s, state = excluded.state, note = excluded.note,
+               error = excluded.error,
                beat_at = now(),
                result_at = COALESCE(excluded.result_at, p.result_at),
                result = CASE WHEN excluded.result_at IS NULL THEN p.result
@@ -69,6 +71,7 @@ def beat(
             "interval_s": interval_s,
             "state": state.value,
             "result": None if result is None else Json(dict(result)),
+            "note": note,
             "error": error,
         },
     )
@@ -79,8 +82,15 @@ def list_pollers(cur: Cursor) -> list[dict[str, Any]]:
     cur.execute(
         """
         SELECT name, dag_id, kind, directory, interval_s, state, beat_at,
-               extract(epoch FROM now() - beat_at)::float AS age_s, result_at, result, error
+               extract(epoch FROM now() - beat_at)::float AS age_s, result_at, result, note, error,
+               -- A round that lasts: who does it holds the lock.
+               EXISTS (SELECT FROM pg_locks AS l WHERE l.locktype = 'advisory' AND l.granted
+                       AND l.database = (SELECT oid FROM pg_database
+                                         WHERE datname = current_database())
+                       AND l.classid = %(c)s::oid
+                       AND l.objid = (hashtext(name)::bigint & 4294967295)::oid) AS busy
         FROM owl_poller ORDER BY name
-        """
+        """,
+        {"c": _LOCKS},
     )
     return named_rows(cur)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from htcondor_operator.blackboard.audit_rows import audit
 from htcondor_operator.blackboard.queue_entries import leave
-from htcondor_operator.blackboard.setting_rows import audit
 from htcondor_operator.vocabulary import EntryOutcome, ErrorKind, OwlError
 from htcondor_operator.vocabulary import priority as checked_priority
 

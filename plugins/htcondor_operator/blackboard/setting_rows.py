@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg2.extras import Json
 
+from htcondor_operator.blackboard.audit_rows import audit
 from htcondor_operator.blackboard.rows import named_rows
 
 if TYPE_CHECKING:
@@ -37,39 +38,6 @@ def set_setting(cur: Cursor, name: str, value: Any, who: str, reason: str | None
         {"name": name, "value": Json(value), "who": who},
     )
     audit(cur, who=who, subject=name, action="set", before=before, after=value, reason=reason)
-
-
-def list_settings(cur: Cursor) -> list[dict[str, Any]]:
-    """Return all values with who changed them last, and when."""
-    cur.execute("SELECT name, value, updated_by, updated_at FROM owl_setting ORDER BY name")
-    return named_rows(cur)
-
-
-def audit(
-    cur: Cursor,
-    *,
-    who: str,
-    subject: str,
-    action: str,
-    before: Any = None,
-    after: Any = None,
-    reason: str | None = None,
-) -> None:
-    """Write who did what to `subject`, in the transaction in which it is done."""
-    cur.execute(
-        """
-        INSERT INTO owl_audit (who, subject, action, before, after, reason)
-        VALUES (%(who)s, %(subject)s, %(action)s, %(before)s, %(after)s, %(reason)s)
-        """,
-        {
-            "who": who,
-            "subject": subject,
-            "action": action,
-            "before": None if before is None else Json(before),
-            "after": None if after is None else Json(after),
-            "reason": reason,
-        },
-    )
 
 
 def list_audit(cur: Cursor, subject: str, *, limit: int = 50) -> list[dict[str, Any]]:

@@ -50,7 +50,8 @@ def list_pollers(as_json: AsJson = False) -> None:
         line["last look"] = _ago(line["age_s"])
         line["every"] = "" if line["interval_s"] is None else f"{line['interval_s']:g} s"
         line["last result"] = _result(line)
-    columns = ("name", "state", "kind", "directory", "every", "last look", "last result", "error")
+        line["note"] = line["error"] or line["note"]
+    columns = ("name", "state", "kind", "directory", "every", "last look", "last result", "note")
     _print_table(columns, lines)
     for error in errors:
         typer.echo(error, err=True)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from htcondor_operator.blackboard import queue_changes, queue_views
+from htcondor_operator.blackboard.audit_rows import audit
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.blackboard.new_entries import NewEntry
 from htcondor_operator.blackboard.queue_changes import Changed, Chosen, Order
 from htcondor_operator.blackboard.queue_entries import Added, WhenOpen, add_entries
 from htcondor_operator.blackboard.queue_filters import Filter, Page, Pattern
-from htcondor_operator.blackboard.setting_rows import audit
 from htcondor_operator.commands._output import print_json, print_table
 from htcondor_operator.queue.entry_lists import Defaults, EntryReader, read_payload
 from htcondor_operator.settings import Settings

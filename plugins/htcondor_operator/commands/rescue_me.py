@@ -93,7 +93,11 @@ def now(by: By = None, as_json: AsJson = False) -> None:
     rescued: list[str] = []
     refused: list[tuple[str, str]] = []
     with closing(_connection()) as connection:
-        for candidate, kind in _claim(connection, who):
+        for run_key in _due(connection):
+            claimed = _claim(connection, run_key, who)
+            if claimed is None:
+                continue
+            candidate, kind = claimed
             why = operator_rescue.rescue(connection, candidate.failed, by=who)
             words = f"{candidate.failed.fileset}: {kind}"
             if why is None:
@@ -109,12 +113,22 @@ def now(by: By = None, as_json: AsJson = False) -> None:
         typer.echo(f"refused: {words}: {why}", err=True)
 
 
-def _claim(connection: Any, who: str) -> list[tuple[Candidate, str]]:
-    """Write down what is about to be rescued: a crash afterwards never means once more."""
+def _due(connection: Any) -> list[int]:
+    with connection, connection.cursor() as cur:
+        rules = read_policy(get_setting(cur, SETTING))
+        found = candidates(cur, HORIZON_S)
+    due = [each.failed.run_key for each in found if decide(each, rules).rescue]
+    return [run_key for run_key in due if run_key is not None]
+
+
+def _claim(connection: Any, run_key: int, who: str) -> tuple[Candidate, str] | None:
+    """Write down what is about to be rescued: a crash afterwards never means once more.
+
+    One by one, so that a crash costs one run one of its rescues, and not all that failed together.
+    """
     with connection, connection.cursor() as cur:
         rules = read_policy(get_setting(cur, SETTING, lock=True))
-        due = []
-        for candidate in candidates(cur, HORIZON_S, lock=True):
+        for candidate in candidates(cur, HORIZON_S, keys=[run_key], lock=True):
             decision = decide(candidate, rules)
             if decision.rescue:
                 audit(
@@ -125,8 +139,8 @@ def _claim(connection: Any, who: str) -> list[tuple[Candidate, str]]:
                     before={"attempt": candidate.attempt, "failure": decision.kind},
                     after={"rescue": candidate.rescues + 1},
                 )
-                due.append((candidate, decision.kind))
-    return due
+                return candidate, decision.kind
+    return None
 
 
 def _row(candidate: Candidate, rules: Policy) -> dict[str, Any]:

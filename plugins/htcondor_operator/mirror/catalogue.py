@@ -113,7 +113,11 @@ class Cataloguer(threading.Thread):
         """Return the datasets whose manifest is another one than the last time."""
         found = []
         for dataset in sorted(datasets):
-            stamp = _stamp(shelf_of(self._archive, dataset) / MANIFEST)
+            try:
+                stamp = _stamp(shelf_of(self._archive, dataset) / MANIFEST)
+            except OSError as error:  # of this shelf only: the others are looked at
+                self._later(dataset, error)
+                continue
             if stamp is not None and self._known.get(dataset) != stamp:
                 found.append((dataset, stamp))
         return found
@@ -130,8 +134,15 @@ class Cataloguer(threading.Thread):
                 done[dataset] = stamp
             except OSError as error:
                 self._later(dataset, error)
-        with connection, connection.cursor() as cur:
-            written = catalogue_rows.upsert_products(cur, rows)
+        try:
+            with connection, connection.cursor() as cur:
+                written = catalogue_rows.upsert_products(cur, rows)
+        except (psycopg2.DataError, psycopg2.IntegrityError) as error:
+            if len(datasets) > 1:
+                return sum(self._write(connection, [each]) for each in datasets)
+            # Trying again would stop all that come after it.
+            log.warning("%s is not catalogued: %s", datasets[0][0], str(error).strip())
+            written = 0
         for dataset in done:
             self._unread.pop(dataset, None)
         self._remember(done)

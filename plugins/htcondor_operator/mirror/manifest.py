@@ -52,7 +52,10 @@ def read_rows(shelf: Path) -> list[dict[str, Any]]:
         return rows_of(json.loads(path.read_bytes()), shelf)
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidName) as error:
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError, InvalidName),
+        *(ArithmeticError, RecursionError),
+    ) as error:
         text = " ".join(str(error).split())
         raise OwlError(
             ErrorKind.INTERNAL,
@@ -125,5 +128,5 @@ def _observation(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _moment(mjd: float) -> datetime:
     """Return the time of a Modified Julian Date, to the millisecond."""
-    moment = _MJD_EPOCH + timedelta(days=mjd)
-    return moment.replace(microsecond=round(moment.microsecond, -3) % 1_000_000)
+    moment = _MJD_EPOCH + timedelta(days=mjd, microseconds=500)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

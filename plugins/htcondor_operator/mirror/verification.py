@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from htcondor_operator.blackboard import catalogue_rows
@@ -132,6 +133,25 @@ def _write(connection: Connection, batch: list[Path], state: Rebuilt, *, prune: 
             found[shelf.name] = read_rows(shelf)
         except (OwlError, OSError) as error:
             state.damaged = (*state.damaged, str(error))
+    try:
+        _save(connection, found, state, prune=prune)
+    except (psycopg2.DataError, psycopg2.IntegrityError):
+        for dataset, rows in found.items():
+            try:
+                _save(connection, {dataset: rows}, state, prune=prune)
+            except (psycopg2.DataError, psycopg2.IntegrityError) as error:
+                words = f"{dataset} is not catalogued: {' '.join(str(error).split())}"
+                state.damaged = (*state.damaged, words)
+    batch.clear()
+
+
+def _save(
+    connection: Connection,
+    found: Mapping[str, list[dict[str, Any]]],
+    state: Rebuilt,
+    *,
+    prune: bool,
+) -> None:
     with connection, connection.cursor() as cur:
         rows = [row for rows in found.values() for row in rows]
         state.written += catalogue_rows.upsert_products(cur, rows)
@@ -139,4 +159,3 @@ def _write(connection: Connection, batch: list[Path], state: Rebuilt, *, prune: 
             for dataset, listed in found.items():
                 names = [row["name"] for row in listed]
                 state.removed += catalogue_rows.forget_products(cur, dataset, names)
-    batch.clear()

@@ -188,7 +188,13 @@ class FolderPoller:
                 self._check(found, sha256)
                 what = self._handler.examine(found.name, stream, found.stamp.size)
             except Unreadable as fault:
-                return Verdict(found, sha256, found.stamp.size, fault=str(fault))
+                return Verdict(found, sha256, found.stamp.size, fault=filing.said(str(fault)))
+            except (OSError, filing.Changed):
+                raise
+            except Exception as error:  # one file must not stop all that come after it
+                log.exception("%s: %s", self.name, filing.shown(found.name))
+                words = f"OWL cannot read it ({type(error).__name__}: {error})"
+                return Verdict(found, sha256, found.stamp.size, fault=filing.said(words))
         return Verdict(found, sha256, found.stamp.size, what)
 
     def _check(self, found: Found, sha256: str) -> None:
@@ -215,8 +221,9 @@ class FolderPoller:
         for item in planned:
             try:
                 self._move(item)
-            except OSError as error:
-                failures.append(f"{filing.shown(item.verdict.name)}: {error.strerror}")
+            except (OSError, filing.Changed) as error:
+                why = error.strerror if isinstance(error, OSError) else "it changed meanwhile"
+                failures.append(f"{filing.shown(item.verdict.name)}: {why}")
                 continue
             if item.plan.action is Action.ACCEPT:
                 taken.append(Taken(item.number, item.verdict, str(item.target)))
@@ -330,7 +337,12 @@ class FolderPoller:
         taken = []
         lost = []
         for row in begun:
-            done = self._in_place(row)
+            try:
+                done = self._in_place(row)
+            except OSError as error:
+                # It is there and cannot be read just now: the next round looks again.
+                log.warning("%s: %s: %s; looked at again", self.name, row.path, error)
+                continue
             if done is not None:
                 taken.append(done)
             elif not os.path.lexists(self.folder / row.name):
@@ -353,7 +365,7 @@ class FolderPoller:
                 if filing.digest_of(stream) != row.sha256:
                     return None
                 what = self._handler.examine(row.name, stream, about.st_size)
-        except (OSError, filing.Changed, Unreadable):
+        except (FileNotFoundError, filing.Changed, Unreadable):
             return None
         if row.reason:
             what = replace(what, facts={"words": row.reason, **what.facts})

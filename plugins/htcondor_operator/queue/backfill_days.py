@@ -24,6 +24,7 @@ from htcondor_operator.blackboard import campaign_days, campaign_rows
 from htcondor_operator.blackboard.audit_rows import audit
 from htcondor_operator.blackboard.campaign_rows import Campaign, Put, Wanted
 from htcondor_operator.blackboard.dataset_filter import Condition, Found, find_datasets, parse
+from htcondor_operator.dagman.workflows import check_params
 from htcondor_operator.queue.campaigns import check
 from htcondor_operator.queue.choosing import the_workflow, wanted
 from htcondor_operator.vocabulary import CampaignState, MemberState, priority
@@ -128,7 +129,9 @@ def select(cur: Cursor, templates: Path, day: Day) -> Selected:
 
 def _wanted(templates: Path, day: Day, found: Found) -> Wanted:
     workflow = the_workflow(templates, day.type_of(found))
-    return wanted(found, workflow, day.conf.get("params") or {})
+    params = day.conf.get("params") or {}
+    check_params(workflow, {**workflow.sample.get("params", {}), **params})
+    return wanted(found, workflow, params)
 
 
 def _campaign(cur: Cursor, day: Day, known: campaign_days.DayRun) -> Campaign:

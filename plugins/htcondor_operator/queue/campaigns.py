@@ -9,6 +9,7 @@
 | running | pause | paused |
 | paused | resume | running |
 | running, paused | cancel | cancelled |
+| cancelled | cancel --running | cancelled |
 
 Each is one transaction of the caller's, with its line in ``owl_audit``. The campaign's row is
 locked first, so that two of them come one after the other.
@@ -46,6 +47,8 @@ _FROM: dict[str, frozenset[CampaignState]] = {
     "pause": frozenset({CampaignState.RUNNING}),
     "resume": frozenset({CampaignState.PAUSED}),
     "cancel": frozenset({CampaignState.RUNNING, CampaignState.PAUSED}),
+    # Once more, for what ran on: also after a cancellation that was interrupted.
+    "cancel --running": frozenset({CampaignState.CANCELLED}),
     "add datasets to": frozenset({CampaignState.RUNNING, CampaignState.PAUSED}),
     "change the priority of": frozenset(
         {CampaignState.PROPOSED, CampaignState.RUNNING, CampaignState.PAUSED}
@@ -60,6 +63,7 @@ _TO = {
     "pause": CampaignState.PAUSED,
     "resume": CampaignState.RUNNING,
     "cancel": CampaignState.CANCELLED,
+    "cancel --running": CampaignState.CANCELLED,
 }
 
 
@@ -180,9 +184,11 @@ def cancel(
     Parameters
     ----------
     running
-        Also remove from HTCondor what runs for it.
+        Also remove from HTCondor what runs for it; a cancelled campaign's, too.
     """
-    _move(cur, name, "cancel", by=by, reason=reason)
+    before = campaign_rows.the_campaign(cur, name, lock=True).state
+    again = running and before is CampaignState.CANCELLED
+    _move(cur, name, "cancel --running" if again else "cancel", by=by, reason=reason)
     words = f"campaign {name} was cancelled by {by}" + (f": {reason}" if reason else "")
     gone = leave(cur, campaign_rows.queued_entries(cur, name), EntryOutcome.CANCELLED, words)
     open_runs = campaign_truth.open_runs(cur, name)

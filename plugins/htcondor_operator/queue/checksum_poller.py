@@ -172,7 +172,7 @@ class ChecksumPoller(FolderPoller):
                 return False
             left = self._left(listed)
             self._lists.opened[found.name] = OpenList(found, algorithm, left)
-        self._held[found.name] = (found, time.monotonic())
+        self._held[found.name] = (found, _since(self.folder / found.name))
         self.scanner.leave(found)
         return True
 
@@ -204,3 +204,16 @@ class ChecksumPoller(FolderPoller):
 
     def _says(self, row: Arrival, digest: str) -> bool:
         return row.poller == self.name and digest in (row.sha256, *(row.reason or "").split())
+
+
+def _since(path: Path) -> float:
+    """Return since when a file lies there, by the clock of :func:`time.monotonic`.
+
+    By the file's own time: a poller begins anew with each of its DAG runs, which are no longer
+    than a deadline.
+    """
+    try:
+        age = max(0.0, time.time() - path.lstat().st_ctime)
+    except OSError:
+        age = 0.0
+    return time.monotonic() - age

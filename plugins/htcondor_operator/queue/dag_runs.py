@@ -25,7 +25,8 @@ INSERT INTO dag_run
      triggered_by, triggering_user_name, clear_number, created_dag_version_id, log_template_id,
      context_carrier, span_status)
 SELECT q.type, 'dpq__' || q.fileset || '__' || q.id, 'manual', 'queued',
-       jsonb_build_object('dataset', q.fileset, 'priority', q.priority) || q.payload,
+       -- Whatever a payload says, the run is for the entry's own fileset.
+       q.payload || jsonb_build_object('dataset', q.fileset, 'priority', q.priority),
        now(),
        -- Airflow starts queued runs in the order of run_after: that of the queue.
        now() + row_number() OVER (ORDER BY q.priority DESC, q.id) * interval '1 microsecond',

@@ -131,10 +131,19 @@ def parse_declarations(document: object) -> Declarations:
             declaration = parse_declaration(item, number)
             if declaration.dag_id in {d.dag_id for d in good.values()}:
                 raise _wrong(declaration.name, "name", declaration.name, "give each its own name")
+            _check_folder(declaration, good.values())
             good[declaration.name] = declaration
         except OwlError as error:
             errors.append(error)
     return Declarations(tuple(good.values()), tuple(errors))
+
+
+def _check_folder(declaration: Declaration, others: Iterable[Declaration]) -> None:
+    """Refuse a folder that another poller watches: one would take the other's files away."""
+    for other in others:
+        if declaration.directory is not None and declaration.directory == other.directory:
+            fix = f"{other.name} watches it; give each poller its own folder"
+            raise _wrong(declaration.name, "directory", declaration.directory, fix)
 
 
 def parse_declaration(item: object, number: int = 1) -> Declaration:

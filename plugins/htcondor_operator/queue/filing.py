@@ -19,6 +19,7 @@ from htcondor_operator.queue.scanning import Stamp
 REASON = ".reason.json"
 _PIECE = 1 << 20
 _LONGEST_NAME = 200
+_LONGEST_SENTENCE = 1000
 
 
 class Changed(Exception):
@@ -58,7 +59,17 @@ def digest_of(stream: BinaryIO, algorithm: str = "sha256") -> str:
 
 def shown(name: str) -> str:
     """Return a file name as text for database and people: odd bytes become escapes."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return _printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def said(words: str) -> str:
+    """Return a sentence that quotes a file: in one line, not endless, and nothing odd in it."""
+    if len(words) > _LONGEST_SENTENCE:
+        words = f"{words[:_LONGEST_SENTENCE]}..."
+    return _printable(words)
+
+
+def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

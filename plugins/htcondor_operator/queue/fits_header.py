@@ -15,6 +15,7 @@ from typing import BinaryIO
 BLOCK = 2880
 CARD = 80
 _MOST_BLOCKS = 2000
+_MOST_AXES = 999
 _MOST_TABLE_BYTES = 4 << 20
 _PIECE = 1 << 20
 
@@ -180,7 +181,10 @@ def _quoted(field: str) -> str:
 def _data(cards: Mapping[str, Value], source: _Source, number: int) -> bytes:
     """Pass over the data behind a header; return them when they are a small table."""
     header = Hdu(cards)
-    axes = [header.number(f"NAXIS{n}") for n in range(1, header.number("NAXIS") + 1)]
+    count = header.number("NAXIS")
+    if not 0 <= count <= _MOST_AXES:
+        raise Unreadable(f"HDU {number} has NAXIS = {count}, which is not 0 to {_MOST_AXES}")
+    axes = [header.number(f"NAXIS{n}") for n in range(1, count + 1)]
     if any(axis < 0 for axis in axes):
         raise Unreadable(f"HDU {number} has a negative axis")
     size = 0
@@ -191,6 +195,8 @@ def _data(cards: Mapping[str, Value], source: _Source, number: int) -> bytes:
         bytes_each = abs(header.number("BITPIX", 8)) // 8
         groups = header.number("GCOUNT", 1)
         size = bytes_each * groups * (header.number("PCOUNT") + elements)
+    if size < 0:
+        raise Unreadable(f"HDU {number} has a negative size by its PCOUNT and GCOUNT")
     padded = -(-size // BLOCK) * BLOCK
     if header.text("XTENSION") == "BINTABLE" and padded <= _MOST_TABLE_BYTES:
         data = source.read(padded)

@@ -60,9 +60,19 @@ class Jitter:
     def release(self, cur: Cursor, examine: Examine) -> list[Taken]:
         """Return the exposures that waited and go on, because of the file or of the deadline."""
         due = arrival_rows.waiting_for_jitter(cur, self.poller, self.seconds, JITTER_NAMES)
-        resolve(cur, AWAITING, sorted({str(row.fileset) for row in due}))
-        taken = [again for row in due if (again := _again(row, examine)) is not None]
-        gone = sorted({row.id for row in due} - {t.arrival for t in taken})
+        taken: list[Taken] = []
+        gone: list[int] = []
+        for row in due:
+            try:
+                taken.append(_again(row, examine))
+            except (FileNotFoundError, filing.Changed, Unreadable) as error:
+                log.warning("%s waited for its jitter file, and is not there: %s", row.path, error)
+                gone.append(row.id)
+            except OSError as error:
+                # It is there and cannot be read just now: it waits on.
+                log.warning("%s: %s; looked at again", row.path, error)
+        over = {*gone, *(t.arrival for t in taken)}
+        resolve(cur, AWAITING, sorted({str(row.fileset) for row in due if row.id in over}))
         words = "it vanished while it waited for its jitter file: deliver it again"
         arrival_rows.settle(cur, gone, ArrivalState.QUARANTINED, reason=words)
         return taken
@@ -79,15 +89,11 @@ def with_jitter(cur: Cursor, filesets: Sequence[str]) -> set[str]:
     }
 
 
-def _again(row: arrival_rows.Arrival, examine: Examine) -> Taken | None:
+def _again(row: arrival_rows.Arrival, examine: Examine) -> Taken:
     path = Path(row.path)
-    try:
-        with filing.opened(path) as stream:
-            about = path.stat()
-            what = examine(row.name, stream, about.st_size)
-    except (OSError, filing.Changed, Unreadable) as error:
-        log.warning("%s waited for its jitter file, and is not there: %s", row.path, error)
-        return None
+    with filing.opened(path) as stream:
+        about = path.stat()
+        what = examine(row.name, stream, about.st_size)
     return Taken(
         row.id, Verdict(Found(row.name, Stamp.of(about)), row.sha256, row.bytes, what), row.path
     )

@@ -16,7 +16,8 @@ SILENT_S = 60.0
 def overview(cur: Cursor, declarations: Declarations) -> list[dict[str, Any]]:
     """Return all pollers by name: declared ones, and others that have once looked.
 
-    Their ``state`` is that of the heartbeat, or ``silent`` (too old), ``new`` (never looked).
+    Their ``state`` is that of the heartbeat, or ``silent`` (too old), ``busy`` (too old, but a
+    round is under way), ``new`` (never looked).
     """
     beats = {row["name"]: row for row in poller_rows.list_pollers(cur)}
     declared = {d.name: d for d in declarations.pollers}
@@ -38,7 +39,9 @@ def _line(
         "age_s": None,
         "result_at": None,
         "result": {},
+        "note": None,
         "error": None,
+        "busy": False,
     }
     line |= beat or {}
     line["declared"] = declaration is not None
@@ -53,7 +56,7 @@ def _line(
     if beat is not None:
         limit = max(SILENT_S, 3 * line["interval_s"])
         if beat["state"] != "paused" and beat["age_s"] > limit:
-            line["state"] = "silent"
+            line["state"] = "busy" if line["busy"] else "silent"
     return line
 
 

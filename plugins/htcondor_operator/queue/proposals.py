@@ -104,7 +104,8 @@ def propose(
     if not datasets:
         return None
     counts = count_changes(affected)
-    name = f"crds_{Path(new).stem}"
+    # Also the fileset of the question's entry, whose names are shorter.
+    name = f"crds_{Path(new).stem}"[:63]
     reason = f"{new} instead of {old} changes {', '.join(sorted(counts))}"
     made = campaign_rows.insert_campaign(
         cur,

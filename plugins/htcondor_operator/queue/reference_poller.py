@@ -41,7 +41,8 @@ DEADLINE_S = 3_600.0
 WAITING = "waiting"
 """Folder below the landing folder where contexts wait for their rules."""
 
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 4 << 20
+"""A mapping is parsed as Python, which takes 300 times its size of memory."""
 
 
 class ReferenceHandler:
@@ -89,8 +90,12 @@ class ReferenceHandler:
             try:
                 counts.update(self._context(cur, row))
             except Unreadable as fault:
-                self._refuse(cur, row, str(fault))
+                self._refuse(cur, row, filing.said(str(fault)))
                 counts["quarantined"] += 1
+            except FileNotFoundError:
+                words = "it vanished while it waited for its rules: deliver it again"
+                arrival_rows.settle(cur, [row.id], ArrivalState.QUARANTINED, reason=words)
+                counts["lost"] += 1
         return counts
 
     def _context(self, cur: Cursor, row: Arrival) -> dict[str, int]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+import psycopg2
 from psycopg2.extensions import cursor as Cursor
 
 from htcondor_operator.blackboard import arrival_rows
@@ -22,7 +23,7 @@ from htcondor_operator.queue.verdicts import Examined, Taken
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ArrivalState, CampaignState, OwlError
 
-_MOST_BYTES = 32 << 20
+_MOST_BYTES = 8 << 20  # YAML takes 60 times its size of memory
 DONE = "taken"
 """Folder below the landing folder, where requests are kept that became campaigns."""
 
@@ -61,9 +62,10 @@ class RequestHandler:
             cur.execute("SAVEPOINT request")
             try:
                 put = self._create(cur, each.what.facts["request"], each.path)
-            except OwlError as error:
+            except (OwlError, ValueError, psycopg2.DataError) as error:
+                # A value that the database does not take is the request's fault, too.
                 cur.execute("ROLLBACK TO SAVEPOINT request")
-                self._refuse(cur, each, error.message)
+                self._refuse(cur, each, filing.said(" ".join(str(error).split())))
                 counts["quarantined"] += 1
             else:
                 words = f"{put.added} added, {put.merged} merged, {len(put.refused)} refused"

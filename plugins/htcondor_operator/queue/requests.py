@@ -72,10 +72,19 @@ def read_request(name: str, content: bytes) -> Request:
     return _checked({"name": path.stem, **fields})
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain YAML: a few aliases of aliases would stand for more text than memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed")
+        return super().compose_node(parent, index)
+
+
 def _from_yaml(text: str) -> dict[str, Any]:
     try:
-        fields = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        fields = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _bad(f"it is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
         raise _bad(f"it must be a mapping with {', '.join(_FIELDS)}")
@@ -87,7 +96,10 @@ def _from_yaml(text: str) -> dict[str, Any]:
 
 def _from_csv(text: str) -> dict[str, Any]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
-    columns = [(name or "").strip() for name in reader.fieldnames or ()]
+    try:
+        columns = [(name or "").strip() for name in reader.fieldnames or ()]
+    except csv.Error as error:
+        raise _bad(f"its first line is no CSV: {error}") from error
     reader.fieldnames = columns
     if "dataset" not in columns or "type" not in columns or set(columns) - set(_COLUMNS):
         raise _bad(

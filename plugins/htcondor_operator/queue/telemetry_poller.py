@@ -75,7 +75,9 @@ class TelemetryHandler:
             single_workflow=self._single,
             seconds=deadline,
         )
-        self._jitter = Jitter(declaration.name, jitter_deadline) if needs_jitter else None
+        self._needs_jitter = needs_jitter
+        # What waited when the declaration said so goes on at once when it no longer does.
+        self._jitter = Jitter(declaration.name, jitter_deadline if needs_jitter else 0.0)
 
     def examine(self, name: str, stream: BinaryIO, size: int) -> Examined:
         """Read headers or packets."""
@@ -89,15 +91,18 @@ class TelemetryHandler:
         """Queue what can go, collect what waits."""
         counts: Counter[str] = Counter()
         by_use: dict[str, list[Taken]] = {}
+        later = {item.verdict.name for item in taken}
         for item in taken:
             by_use.setdefault(item.what.use, []).append(item)
-            for name in deliveries.replaced_by(item.verdict.name):
+            later.discard(item.verdict.name)
+            # Of two forms in one round the one that is delivered last stays.
+            for name in set(deliveries.replaced_by(item.verdict.name)) - later:
                 filing.drop(self._incoming / name)
         companions = by_use.get(deliveries.COMPANION, [])
         arrival_rows.settle(cur, [t.arrival for t in companions], ArrivalState.STORED)
         counts["stored"] += len(companions)
         exposures = by_use.get(deliveries.EXPOSURE, [])
-        if self._jitter and exposures:
+        if self._needs_jitter and exposures:
             exposures, waiting = self._jitter.sort(cur, exposures)
             counts["awaiting_jitter"] += waiting
         counts.update(self._enter(cur, exposures, by_use.get(deliveries.TABLE, [])))
@@ -106,11 +111,10 @@ class TelemetryHandler:
     def each_round(self, cur: Cursor) -> Mapping[str, int]:
         """Release what waited for jitter; let associations go on whose deadline is over."""
         counts: Counter[str] = Counter()
-        if self._jitter:
-            ready = self._jitter.release(cur, self.examine)
-            if ready:
-                counts["jitter_released"] += len(ready)
-                counts.update(self._enter(cur, ready, []))
+        ready = self._jitter.release(cur, self.examine)
+        if ready:
+            counts["jitter_released"] += len(ready)
+            counts.update(self._enter(cur, ready, []))
         if self._collector:
             counts.update(self._collector.expire(cur))
         return counts

@@ -180,7 +180,7 @@ class Turns:
             try:
                 with self._link.transaction() as cur:
                     _beat(cur, declaration, PollerState.FAILING, error=words)
-            except psycopg2.Error as silent:
+            except (psycopg2.Error, OwlError) as silent:
                 log.warning("poller %s: no heartbeat: %s", self.name, str(silent).strip())
         wait = min(interval * 2.0 ** min(self._failures - 1, 10), LONGEST_BACKOFF_S)
         return Turn(PollerState.FAILING, max(wait, min(interval, 1.0)), error=words)
@@ -210,6 +210,7 @@ def _beat(
         interval_s=declaration.interval_s,
         state=state,
         result=_result(result),
+        note=(result.note or None) if result is not None and not result.found else None,
         error=error,
     )
 

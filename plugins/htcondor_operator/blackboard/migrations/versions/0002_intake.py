@@ -108,7 +108,7 @@ def upgrade() -> None:
             sa.TIMESTAMP(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
-            comment="When it was first seen complete.",
+            comment="When it was delivered, or put back from quarantine.",
         ),
         sa.Column(
             "updated_at",
@@ -326,6 +326,12 @@ def upgrade() -> None:
             server_default="{}",
             nullable=False,
             comment="What it found then.",
+        ),
+        sa.Column(
+            "note",
+            sa.Text(),
+            nullable=True,
+            comment="What its last look says when nothing was found (what is waited for).",
         ),
         sa.Column(
             "error",
