@@ -39,6 +39,22 @@ def the_workflow(templates: Path, name: str) -> Workflow:
     return load_workflow(folders[name])
 
 
+def payload_fault(templates: Path, type_: str, payload: Mapping[str, Any]) -> str | None:
+    """Return why a payload does not fit its workflow; None when it does.
+
+    None also when the workflow cannot be read: then its DAG says so, and nothing is shoveled.
+    """
+    try:
+        workflow = the_workflow(templates, type_)
+    except OwlError:
+        return None
+    try:
+        check_params(workflow, payload)
+    except OwlError as error:
+        return error.message.removesuffix(" Correct it in the run's conf.")
+    return None
+
+
 def choose(
     cur: Cursor,
     templates: Path,
