@@ -54,6 +54,7 @@ def test_nodes_are_mirrored_with_true_times(live):
     assert str(task["end_date"]) == DONE
     assert task["duration"] == 10
     live.nodes_become("done", "B", "C", "D", "E")
+    live.attempt_becomes("done")
     live.loop()
     assert set(live.tasks().values()) == {"success"}
     assert live.dag_run_state() == "success"
