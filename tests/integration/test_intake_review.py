@@ -22,6 +22,7 @@ from tests.integration.deliveries_support import (
     raw,
     rounds,
     settings_at,
+    table,
 )
 
 pytestmark = pytest.mark.database
@@ -136,3 +137,15 @@ def test_what_waits_for_jitter_goes_on_when_none_is_needed_any_more(
     assert rounds(poller_of(site, {"options": {"needs": ["jit"]}})) == {"awaiting_jitter": 1}
     assert rounds(poller_of(site), 1) == {"jitter_released": 1, "queued": 1}
     assert list(queue(site.database_url)) == [("jaaa01abq", "sdp_prearch_acs")]
+
+
+def test_an_association_that_its_workflow_cannot_take_is_held(site: Settings, acs: Path) -> None:
+    members = [f"jbig01{letter}bq" for letter in "abcdefghi"]
+    for member in members:
+        deliver(acs, f"{member}_raw.fits", raw(member, "jbig01010"))
+    deliver(acs, "jbig01010_asn.fits", table("jbig01010", members))
+    assert rounds(poller_of(site)) == {"collected": 10, "associations": 1}
+    (entry,) = queue(site.database_url).values()
+    assert entry["state"] == "held"
+    assert "complete: 9 members; held: params.members" in entry["reason"]
+    assert entry["reason"].endswith("(up to eight names of member exposures to be calibrated).")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from psycopg2.extensions import cursor as Cursor
 
@@ -19,9 +20,15 @@ from htcondor_operator.blackboard.queue_entries import (
     inform,
     resolve,
 )
+from htcondor_operator.queue.fitting import payload_fault
 from htcondor_operator.queue.pollers.associations import Collection, Decision, Member, Step, decide
 from htcondor_operator.queue.pollers.verdicts import Taken
-from htcondor_operator.vocabulary import ArrivalState, AssociationState, Informational
+from htcondor_operator.vocabulary import (
+    ArrivalState,
+    AssociationState,
+    EntryState,
+    Informational,
+)
 
 COLLECTING = Informational.COLLECTING_ASN_SCI
 
@@ -38,6 +45,8 @@ class Collector:
         Of associations, and of exposures that turn out not to belong to one.
     seconds
         How long an association waits for its members.
+    templates
+        Folder of the workflows: what does not fit its workflow is held, not run.
     """
 
     poller: str
@@ -46,6 +55,7 @@ class Collector:
     workflow: str
     single_workflow: str
     seconds: float
+    templates: Path
 
     def collect(
         self, cur: Cursor, exposures: Sequence[Taken], tables: Sequence[Taken]
@@ -146,6 +156,9 @@ class Collector:
         filesets: Iterable[str],
     ) -> None:
         """Make an entry and say so in the journal of the files that it is made of."""
+        fault = payload_fault(self.templates, type_, payload)
+        if fault is not None:
+            reason = f"{reason}; held: {fault}"
         entry = NewEntry(
             fileset=fileset,
             type=type_,
@@ -154,6 +167,7 @@ class Collector:
             instrument=self.instrument,
             reason=reason,
             requested_by=self.poller,
+            state=EntryState.WAITING if fault is None else EntryState.HELD,
         )
         add_entries(cur, [entry], when_open=WhenOpen.WAIT)
         number = entry_ids(cur, type_, [fileset])[fileset]

@@ -74,6 +74,7 @@ class TelemetryHandler:
             workflow=association,
             single_workflow=self._single,
             seconds=deadline,
+            templates=settings.templates,
         )
         self._needs_jitter = needs_jitter
         # What waited when the declaration said so goes on at once when it no longer does.
