@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import time
@@ -16,10 +15,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from htcondor_operator.blackboard import catalogue
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.commands._output import print_json, print_table
 from htcondor_operator.mirror import verification
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ErrorKind, OwlError, dataset_name
@@ -61,13 +60,13 @@ def list_products(
     with closing(_connection()) as connection, connection.cursor() as cur:
         rows = catalogue.list_products(cur, filters, after=after, limit=limit)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     columns = (
         "id", "dataset", "name", "calib_level", "bytes", "instrument_name", "filters",
         "observed_at", "workflow", "run_key", "verified_at", "fault",
     )  # fmt: skip
-    _print_table(columns, rows)
+    print_table(columns, rows)
     if len(rows) == limit:
         typer.echo(f"More: --after {rows[-1]['id']}", err=True)
 
@@ -88,7 +87,7 @@ def show(
             " shelf is in the archive, run `owl archive rebuild`.",
         )
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     _show(rows)
 
@@ -117,7 +116,7 @@ def verify(
     seconds = time.monotonic() - began
     if as_json:
         faults = [asdict(verdict) for verdict in read.faults]
-        _print_json(
+        print_json(
             {
                 "files": read.files,
                 "bytes": read.bytes,
@@ -154,7 +153,7 @@ def rebuild(
                 _progress(f"{state.shelves} shelves, {state.written} rows written")
     _progress_end()
     if as_json:
-        _print_json(asdict(state))
+        print_json(asdict(state))
     else:
         for words in state.damaged:
             typer.echo(words)
@@ -244,7 +243,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     words = [
         f"{whole['dataset']}: {whole['instrument_name']}/{whole['detector']} {whole['filters']},"
         f" target {whole['target_name']}, proposal {whole['proposal_id']}",
-        f"observed {_plain(whole['observed_at'])}, {whole['t_exptime']} s,"
+        f"observed {_when(whole['observed_at'])}, {whole['t_exptime']} s,"
         f" RA {whole['s_ra']} Dec {whole['s_dec']}",
     ]
     if whole["members"]:
@@ -254,7 +253,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
         "name", "obs_id", "calib_level", "bytes", "workflow", "run_key", "attempt", "archived_at",
         "verified_at", "fault",
     )  # fmt: skip
-    _print_table(columns, rows)
+    print_table(columns, rows)
     for obs_id in dict.fromkeys(r["obs_id"] for r in rows):
         _show_making(console, next(r for r in rows if r["obs_id"] == obs_id))
 
@@ -272,19 +271,5 @@ def _show_making(console: Console, row: dict[str, Any]) -> None:
     console.print("\n".join(lines), highlight=False, markup=False)
 
 
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, default=_plain))
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    table = Table(*columns)
-    for row in rows:
-        cells = ("" if row[c] is None else row[c] for c in columns)
-        table.add_row(
-            *(f"{c:%Y-%m-%d %H:%M:%S}" if isinstance(c, datetime) else str(c) for c in cells)
-        )
-    Console().print(table, markup=False)
+def _when(moment: datetime | None) -> str:
+    return "at an unknown time" if moment is None else moment.isoformat()

@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,12 +17,12 @@ import typer
 import yaml
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from htcondor_operator.blackboard import campaign_rows, campaign_truth
 from htcondor_operator.blackboard.campaign_rows import Campaign, Put
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.commands._output import print_json, print_table
 from htcondor_operator.executors import operator_rescue, operator_stop
 from htcondor_operator.executors.operator_clear import check_airflow
 from htcondor_operator.queue.campaigns import acts as campaigns
@@ -122,10 +120,10 @@ def list_campaigns(
     with _cursor() as cur:
         rows = campaign_truth.overview(cur, state=state, limit=limit)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     columns = ("name", "type", "state", "priority", "total", "open", "done", "failed", "created_by")
-    _print_table(columns, rows)
+    print_table(columns, rows)
 
 
 @app.command()
@@ -136,7 +134,7 @@ def status(
 ) -> None:
     """Show how far a campaign is: counts, rate, time to go, failures by kind."""
     if as_json:
-        _print_json(_report(name))
+        print_json(_report(name))
         return
     told = _report(name)
     if not watch:
@@ -173,10 +171,10 @@ def show(
         failed = kinds.get(row["run_id"]) if row["state"] == MemberState.FAILED else None
         row["failure"] = str(failure_kind(failed)) if failed else None
     if as_json:
-        _print_json({**campaign.as_row(), "datasets": rows})
+        print_json({**campaign.as_row(), "datasets": rows})
         return
     typer.echo("\n".join(campaign_text.lines(_report(name))))
-    _print_table(("fileset", "type", "state", "entry", "run_id", "ended_at", "failure"), rows)
+    print_table(("fileset", "type", "state", "entry", "run_id", "ended_at", "failure"), rows)
 
 
 @app.command()
@@ -354,7 +352,7 @@ def _cursor() -> Iterator[Cursor]:
 
 def _tell_put(name: str, put: Put, *, as_json: bool, dry_run: bool = False) -> None:
     if as_json:
-        _print_json({"campaign": name, "dry_run": dry_run, **asdict(put)})
+        print_json({"campaign": name, "dry_run": dry_run, **asdict(put)})
         return
     words = [f"{put.added} {'would be ' if dry_run else ''}added to the queue"]
     words += [f"{n} {what}" for n, what in ((put.merged, "merged"), (put.members, "members")) if n]
@@ -365,7 +363,7 @@ def _tell_put(name: str, put: Put, *, as_json: bool, dry_run: bool = False) -> N
 
 def _tell(told: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        _print_json(told)
+        print_json(told)
         return
     refused = told.pop("refused", [])
     name = told.pop("campaign")
@@ -373,21 +371,3 @@ def _tell(told: dict[str, Any], as_json: bool) -> None:
     typer.echo(f"{name}: {', '.join(words)}")
     for fileset, why in refused:
         typer.echo(f"refused: {fileset}: {why}", err=True)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, default=_plain))
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    table = Table(*columns)
-    for row in rows:
-        cells = ("" if row[c] is None else row[c] for c in columns)
-        table.add_row(
-            *(f"{c:%Y-%m-%d %H:%M:%S}" if isinstance(c, datetime) else str(c) for c in cells)
-        )
-    Console().print(table, markup=False)

@@ -5,19 +5,17 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from htcondor_operator.blackboard import arrival_rows
 from htcondor_operator.blackboard.connection import connect
+from htcondor_operator.commands._output import print_json, print_table
 from htcondor_operator.queue.pollers import views as poller_views
 from htcondor_operator.queue.pollers.arrivals import FolderPoller
 from htcondor_operator.queue.pollers.declarations import load_declarations
@@ -44,7 +42,7 @@ def list_pollers(as_json: AsJson = False) -> None:
         lines = poller_views.overview(cur, declarations)
     errors = [error.message for error in declarations.errors]
     if as_json:
-        _print_json({"pollers": lines, "errors": errors})
+        print_json({"pollers": lines, "errors": errors})
         return
     for line in lines:
         line["last look"] = _ago(line["age_s"])
@@ -52,7 +50,7 @@ def list_pollers(as_json: AsJson = False) -> None:
         line["last result"] = _result(line)
         line["note"] = line["error"] or line["note"]
     columns = ("name", "state", "kind", "directory", "every", "last look", "last result", "note")
-    _print_table(columns, lines)
+    print_table(columns, _in_words(lines))
     for error in errors:
         typer.echo(error, err=True)
 
@@ -64,14 +62,14 @@ def show(name: Name, as_json: AsJson = False) -> None:
     with _cursor(settings) as cur:
         found = poller_views.detail(cur, load_declarations(settings.pollers), name)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     last = found.pop("last")
     for key, value in found.items():
         if value not in (None, {}, ""):
             typer.echo(f"{key + ':':<13}{_cell(value)}")
     if last:
-        _print_table(_ARRIVAL_COLUMNS, last)
+        print_table(_ARRIVAL_COLUMNS, _in_words(last))
 
 
 @app.command()
@@ -85,7 +83,7 @@ def look(
     declaration = load_declarations(settings.pollers).get(name)
     if act:
         done = _act(name, settings)
-        _print_json(done) if as_json else typer.echo(_words(done))
+        print_json(done) if as_json else typer.echo(_words(done))
         return
     with closing(make_poller(declaration, settings)) as poller:
         if not isinstance(poller, FolderPoller):
@@ -95,9 +93,9 @@ def look(
             )
         found = poller.preview()
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
-    _print_table(("name", "bytes", "fileset", "use", "action", "reason"), found)
+    print_table(("name", "bytes", "fileset", "use", "action", "reason"), _in_words(found))
 
 
 def _act(name: str, settings: Settings) -> dict[str, Any]:
@@ -144,7 +142,7 @@ def arrivals(
             before=before,
             limit=limit,
         )
-    _print_json(rows) if as_json else _print_table(_ARRIVAL_COLUMNS, rows)
+    print_json(rows) if as_json else print_table(_ARRIVAL_COLUMNS, _in_words(rows))
 
 
 @app.command()
@@ -164,7 +162,7 @@ def retry(
             if not as_json:
                 typer.echo(f"arrival {number} is back: {path}")
     if as_json:
-        _print_json(done)
+        print_json(done)
 
 
 @contextmanager
@@ -198,12 +196,8 @@ def _ago(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"
 
 
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, default=_plain))
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+def _in_words(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [{name: _cell(value) for name, value in row.items()} for row in rows]
 
 
 def _cell(value: object) -> str:
@@ -212,10 +206,3 @@ def _cell(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_cell(item)}" for key, item in value.items() if item)
     return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
-    Console().print(table, markup=False)

@@ -5,19 +5,17 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
 from contextlib import closing
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from htcondor_operator.blackboard import run_views
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.blackboard.run_commands import command_result, insert_command
+from htcondor_operator.commands._output import print_json, print_table
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import (
     CommandState,
@@ -109,10 +107,10 @@ def list_runs(
     with closing(_connection()) as connection, connection.cursor() as cursor:
         runs = run_views.list_runs(cursor, dataset=dataset, state=state, limit=limit)
     if as_json:
-        _print_json(runs)
+        print_json(runs)
         return
     columns = ("run_key", "dataset", "workflow", "state", "attempts", "done", "nodes", "updated_at")
-    _print_table(columns, runs)
+    print_table(columns, runs)
 
 
 @app.command()
@@ -121,7 +119,7 @@ def show(dataset: Dataset, run: Run = None, as_json: AsJson = False) -> None:
     with closing(_connection()) as connection, connection.cursor() as cursor:
         found = run_views.show_run(cursor, _run_key(cursor, dataset, run))
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     console = Console()
     console.print(
@@ -131,10 +129,10 @@ def show(dataset: Dataset, run: Run = None, as_json: AsJson = False) -> None:
         markup=False,
     )
     attempts = ("attempt", "kind", "state", "cluster", "requested_by", "reason", "error_message")
-    _print_table(attempts, found["attempts"])
+    print_table(attempts, found["attempts"])
     nodes = ("node", "try", "state", "carried_from", "cluster", "host", "exit_code", "reason")
     latest = [row for row in found["nodes"] if row["attempt"] == found["latest_attempt"]]
-    _print_table(nodes, latest)
+    print_table(nodes, latest)
 
 
 def _ask(
@@ -187,21 +185,3 @@ def _run_key(cursor: Any, dataset: str, run: int | None) -> int:
             ErrorKind.BAD_CONF, f"There is {which} of dataset {dataset!r}. See `owl run list`."
         )
     return key
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, default=_plain))
-
-
-def _plain(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _print_table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    table = Table(*columns)
-    for row in rows:
-        cells = ("" if row[c] is None else row[c] for c in columns)
-        table.add_row(
-            *(f"{c:%Y-%m-%d %H:%M:%S}" if isinstance(c, datetime) else str(c) for c in cells)
-        )
-    Console().print(table, markup=False)
