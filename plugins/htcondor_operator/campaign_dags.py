@@ -10,8 +10,8 @@ from airflow.utils.types import DagRunType
 
 from htcondor_operator.operators.campaign_day import SelectDatasets, WaitForDatasets
 from htcondor_operator.operators.campaign_decision import CampaignDecision
+from htcondor_operator.queue.campaigns.proposals import APPROVAL
 from htcondor_operator.queue.instruments import SHORT
-from htcondor_operator.queue.proposals import APPROVAL
 from htcondor_operator.timetables import ObservationDays
 
 _START = datetime(1990, 4, 24, tzinfo=UTC)

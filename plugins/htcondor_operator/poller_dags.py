@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG
 
-from htcondor_operator.queue.declarations import Declaration, load_declarations
+from htcondor_operator.queue.pollers.declarations import Declaration, load_declarations
 from htcondor_operator.sensors.poll import PollSensor
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 

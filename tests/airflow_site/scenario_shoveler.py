@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from htcondor_operator.blackboard.outcome_rows import sweep_outcomes
 from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries
-from htcondor_operator.queue.policy import Policy
-from htcondor_operator.queue.shoveling import shovel_batch
+from htcondor_operator.queue.shoveler.policy import Policy
+from htcondor_operator.queue.shoveler.shoveling import shovel_batch
 
 EACH_ITS_OWN = {
     "id",

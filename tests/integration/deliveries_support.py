@@ -14,9 +14,9 @@ from astropy.io import fits
 
 from htcondor_operator.blackboard.connection import connect_url
 from htcondor_operator.blackboard.rows import named_rows
-from htcondor_operator.queue.arrivals import FolderPoller
-from htcondor_operator.queue.declarations import parse_declaration
-from htcondor_operator.queue.poller_kinds import make_poller
+from htcondor_operator.queue.pollers.arrivals import FolderPoller
+from htcondor_operator.queue.pollers.declarations import parse_declaration
+from htcondor_operator.queue.pollers.kinds import make_poller
 from htcondor_operator.settings import Settings
 
 ACS = {

@@ -17,8 +17,8 @@ import psycopg2
 import psycopg2.extensions
 
 from htcondor_operator.blackboard.link import Link
-from htcondor_operator.queue.shoveler_poller import Shoveler
-from htcondor_operator.queue.turns import Turns
+from htcondor_operator.queue.pollers.turns import Turns
+from htcondor_operator.queue.shoveler.poller import Shoveler
 from htcondor_operator.settings import Settings
 
 

@@ -15,14 +15,14 @@ from htcondor_operator.blackboard.connection import connect_url
 from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries
 from htcondor_operator.blackboard.rescue_candidates import candidates
 from htcondor_operator.commands import rescue_me
-from htcondor_operator.queue import campaigns
-from htcondor_operator.queue.backfill_days import Day, select
-from htcondor_operator.queue.declarations import parse_declaration
-from htcondor_operator.queue.mapping_files import sha1sum
-from htcondor_operator.queue.poller_kinds import make_poller
-from htcondor_operator.queue.proposals import withdraw_question
-from htcondor_operator.queue.rescue_policy import DEFAULT, decide
-from htcondor_operator.queue.shoveling import shovel_batch
+from htcondor_operator.queue.campaigns import acts as campaigns
+from htcondor_operator.queue.campaigns.backfill_days import Day, select
+from htcondor_operator.queue.campaigns.mapping_files import sha1sum
+from htcondor_operator.queue.campaigns.proposals import withdraw_question
+from htcondor_operator.queue.campaigns.rescue_policy import DEFAULT, decide
+from htcondor_operator.queue.pollers.declarations import parse_declaration
+from htcondor_operator.queue.pollers.kinds import make_poller
+from htcondor_operator.queue.shoveler.shoveling import shovel_batch
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import CampaignState, OwlError
 from tests.integration.airflow_tables import ROOT, add_dag

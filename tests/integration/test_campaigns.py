@@ -15,8 +15,8 @@ from htcondor_operator.blackboard.connection import connect_url
 from htcondor_operator.blackboard.outcome_rows import sweep_outcomes
 from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries
 from htcondor_operator.cli import main
-from htcondor_operator.queue import campaigns
-from htcondor_operator.queue.shoveling import shovel_batch
+from htcondor_operator.queue.campaigns import acts as campaigns
+from htcondor_operator.queue.shoveler.shoveling import shovel_batch
 from htcondor_operator.vocabulary import CampaignState, MemberState, OwlError
 from tests.integration.airflow_tables import ROOT, add_dag
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from htcondor_operator.blackboard.connection import connect_url
-from htcondor_operator.queue.retry import retry
+from htcondor_operator.queue.pollers.retry import retry
 from htcondor_operator.settings import Settings
 from tests.integration.deliveries_support import (
     as_bytes,

@@ -23,7 +23,7 @@ from htcondor_operator.blackboard.queue_tally import compact
 from htcondor_operator.blackboard.roles import grant_intake, intake_writable
 from htcondor_operator.blackboard.setting_rows import audit
 from htcondor_operator.blackboard.tables import metadata
-from htcondor_operator.queue.turns import Turns
+from htcondor_operator.queue.pollers.turns import Turns
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import EntryOutcome, Informational, OwlError
 from tests.integration.airflow_tables import ROOT, add_dag

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from htcondor_operator.blackboard.link import Link
 from htcondor_operator.blackboard.poller_rows import try_lock
 from htcondor_operator.commands.poller import app
-from htcondor_operator.queue.turns import Tally, Turns
+from htcondor_operator.queue.pollers.turns import Tally, Turns
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import OwlError, PollerState
 from tests.integration.airflow_tables import airflow_environment

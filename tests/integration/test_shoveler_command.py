@@ -12,7 +12,7 @@ import pytest
 
 from htcondor_operator.blackboard.connection import connect_url
 from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries
-from htcondor_operator.queue.shoveling import shovel_batch
+from htcondor_operator.queue.shoveler.shoveling import shovel_batch
 from tests.integration.airflow_tables import ROOT, add_dag
 
 pytestmark = pytest.mark.database

@@ -17,7 +17,7 @@ from htcondor_operator.blackboard.connection import connect_url
 from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries
 from htcondor_operator.blackboard.setting_rows import set_setting
 from htcondor_operator.launcher.postgres import Postgres
-from htcondor_operator.queue.policy_values import SETTING
+from htcondor_operator.queue.shoveler.policy_values import SETTING
 from tests.integration.airflow_tables import ROOT, add_dag, airflow_environment, migrate
 
 pytestmark = pytest.mark.database
@@ -193,7 +193,7 @@ def test_two_shovelers_at_once_make_nothing_twice(airflow_database, state_dir):
 def test_a_shoveler_that_stands_still_gives_its_claims_back(airflow_database):
     """Its host may have vanished without a word: the server ends its transaction."""
     from htcondor_operator.blackboard.link import Link
-    from htcondor_operator.queue import shoveler_poller
+    from htcondor_operator.queue.shoveler import poller as shoveler_poller
     from htcondor_operator.settings import Settings
 
     assert shoveler_poller.PATIENCE_S <= 60

@@ -11,9 +11,9 @@ from htcondor_operator.blackboard.connection import connect_url
 from htcondor_operator.blackboard.outcome_rows import sweep_outcomes
 from htcondor_operator.blackboard.queue_entries import NewEntry, WhenOpen, add_entries
 from htcondor_operator.blackboard.setting_rows import set_setting
-from htcondor_operator.queue.policy import Policy
-from htcondor_operator.queue.policy_values import SETTING, to_json
-from htcondor_operator.queue.shoveling import look, shovel_batch
+from htcondor_operator.queue.shoveler.policy import Policy
+from htcondor_operator.queue.shoveler.policy_values import SETTING, to_json
+from htcondor_operator.queue.shoveler.shoveling import look, shovel_batch
 from htcondor_operator.vocabulary import EntryState
 from tests.integration.airflow_tables import add_dag
 

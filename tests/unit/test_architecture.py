@@ -108,7 +108,7 @@ AIRFLOW_WRITERS = {
     "executors/waiting.py",
     "executors/turns.py",
     # One INSERT: the shoveler makes DAG runs in the transaction in which entries leave the queue.
-    "queue/dag_runs.py",
+    "queue/shoveler/dag_runs.py",
 }
 
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from htcondor_operator.blackboard.arrival_rows import Arrival
-from htcondor_operator.queue.arrival_plan import Action, plan
-from htcondor_operator.queue.associations import Collection, Member, Step, decide
-from htcondor_operator.queue.checksums import Listed, parse_list
-from htcondor_operator.queue.fits_header import Unreadable
-from htcondor_operator.queue.scanning import Found, Stamp
-from htcondor_operator.queue.verdicts import Verdict
+from htcondor_operator.queue.pollers.arrival_plan import Action, plan
+from htcondor_operator.queue.pollers.associations import Collection, Member, Step, decide
+from htcondor_operator.queue.pollers.checksums import Listed, parse_list
+from htcondor_operator.queue.pollers.fits_header import Unreadable
+from htcondor_operator.queue.pollers.scanning import Found, Stamp
+from htcondor_operator.queue.pollers.verdicts import Verdict
 from htcondor_operator.vocabulary import ArrivalState
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

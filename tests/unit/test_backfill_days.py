@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from htcondor_operator.queue.backfill_days import to_put
+from htcondor_operator.queue.campaigns.backfill_days import to_put
 from htcondor_operator.vocabulary import MemberState
 
 ALL = ["a", "b", "c"]

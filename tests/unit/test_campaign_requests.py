@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htcondor_operator.queue.requests import Request, read_request
+from htcondor_operator.queue.campaigns.requests import Request, read_request
 from htcondor_operator.vocabulary import OwlError
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from htcondor_operator.blackboard.campaign_rows import Campaign
 from htcondor_operator.blackboard.campaign_truth import FailedMember, Progress
-from htcondor_operator.queue import campaign_text
-from htcondor_operator.queue.campaign_text import bar, duration
-from htcondor_operator.queue.dataset_lists import read_datasets
-from htcondor_operator.queue.failure_kinds import count_kinds
+from htcondor_operator.queue.campaigns import text as campaign_text
+from htcondor_operator.queue.campaigns.dataset_lists import read_datasets
+from htcondor_operator.queue.campaigns.failure_kinds import count_kinds
+from htcondor_operator.queue.campaigns.text import bar, duration
 from htcondor_operator.vocabulary import CampaignState, MemberState, OwlError
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

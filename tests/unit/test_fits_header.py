@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from htcondor_operator.queue.deliveries import examine, members_of
-from htcondor_operator.queue.fits_header import Unreadable, read_fits, table_rows
+from htcondor_operator.queue.pollers.deliveries import examine, members_of
+from htcondor_operator.queue.pollers.fits_header import Unreadable, read_fits, table_rows
 
 
 def exposure(**cards: object) -> bytes:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from htcondor_operator.queue.declarations import Completeness
-from htcondor_operator.queue.scanning import FULL_LOOK_S, TEMPORARY, Scanner
+from htcondor_operator.queue.pollers.declarations import Completeness
+from htcondor_operator.queue.pollers.scanning import FULL_LOOK_S, TEMPORARY, Scanner
 
 
 class Clock:

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htcondor_operator.queue.fits_header import Unreadable
-from htcondor_operator.queue.mapping_files import (
+from htcondor_operator.queue.campaigns.mapping_files import (
     current_context,
     mapping_folder,
     missing_mappings,
     read_mapping,
     read_names,
 )
+from htcondor_operator.queue.pollers.fits_header import Unreadable
 
 BROKEN = {
     "hst-bad-xsum.rmap": "its checksum is",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from htcondor_operator.queue.declarations import (
+from htcondor_operator.queue.pollers.declarations import (
     Completeness,
     load_declarations,
     parse_declaration,

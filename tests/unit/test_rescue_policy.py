@@ -7,7 +7,7 @@ import pytest
 
 from htcondor_operator.blackboard.campaign_truth import FailedMember
 from htcondor_operator.blackboard.rescue_candidates import Candidate
-from htcondor_operator.queue.rescue_policy import (
+from htcondor_operator.queue.campaigns.rescue_policy import (
     DEFAULT,
     Rule,
     decide,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htcondor_operator.queue.policy import Cell, Load, Policy, Workflow, plan
+from htcondor_operator.queue.shoveler.policy import Cell, Load, Policy, Workflow, plan
 
 GOOD = Workflow()
 

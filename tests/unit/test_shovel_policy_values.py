@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from htcondor_operator.queue.policy import Policy
-from htcondor_operator.queue.policy_values import (
+from htcondor_operator.queue.shoveler.policy import Policy
+from htcondor_operator.queue.shoveler.policy_values import (
     change,
     from_json,
     parse_assignment,

@@ -25,9 +25,9 @@ from htcondor_operator.blackboard.new_entries import NewEntry
 from htcondor_operator.blackboard.queue_entries import add_entries
 from htcondor_operator.blackboard.queue_filters import Filter, Pattern
 from htcondor_operator.blackboard.queue_tally import compact
-from htcondor_operator.queue.dag_runs import insert_dag_runs
-from htcondor_operator.queue.policy import Policy, plan
-from htcondor_operator.queue.shoveling import look
+from htcondor_operator.queue.shoveler.dag_runs import insert_dag_runs
+from htcondor_operator.queue.shoveler.policy import Policy, plan
+from htcondor_operator.queue.shoveler.shoveling import look
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import EntryOutcome, EntryState, ErrorKind, OwlError
 

@@ -27,10 +27,11 @@ from htcondor_operator.blackboard.campaign_rows import Campaign, Put
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.executors import operator_rescue, operator_stop
 from htcondor_operator.executors.operator_clear import check_airflow
-from htcondor_operator.queue import campaign_text, campaigns
-from htcondor_operator.queue.choosing import choose
-from htcondor_operator.queue.failure_kinds import count_kinds, failure_kind
-from htcondor_operator.queue.proposals import withdraw_question
+from htcondor_operator.queue.campaigns import acts as campaigns
+from htcondor_operator.queue.campaigns import text as campaign_text
+from htcondor_operator.queue.campaigns.choosing import choose
+from htcondor_operator.queue.campaigns.failure_kinds import count_kinds, failure_kind
+from htcondor_operator.queue.campaigns.proposals import withdraw_question
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import (
     CampaignState,

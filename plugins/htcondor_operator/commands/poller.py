@@ -18,12 +18,12 @@ from rich.table import Table
 
 from htcondor_operator.blackboard import arrival_rows
 from htcondor_operator.blackboard.connection import connect
-from htcondor_operator.queue import poller_views
-from htcondor_operator.queue.arrivals import FolderPoller
-from htcondor_operator.queue.declarations import load_declarations
-from htcondor_operator.queue.poller_kinds import make_poller
-from htcondor_operator.queue.retry import retry as put_back
-from htcondor_operator.queue.turns import Tally, Turns
+from htcondor_operator.queue.pollers import views as poller_views
+from htcondor_operator.queue.pollers.arrivals import FolderPoller
+from htcondor_operator.queue.pollers.declarations import load_declarations
+from htcondor_operator.queue.pollers.kinds import make_poller
+from htcondor_operator.queue.pollers.retry import retry as put_back
+from htcondor_operator.queue.pollers.turns import Tally, Turns
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ArrivalState, ErrorKind, OwlError, PollerState
 

@@ -19,7 +19,7 @@ from htcondor_operator.blackboard.rescue_candidates import ACTION, Candidate, ca
 from htcondor_operator.blackboard.setting_rows import get_setting, set_setting
 from htcondor_operator.executors import operator_rescue
 from htcondor_operator.executors.operator_clear import check_airflow
-from htcondor_operator.queue.rescue_policy import (
+from htcondor_operator.queue.campaigns.rescue_policy import (
     HORIZON_S,
     SETTING,
     Policy,

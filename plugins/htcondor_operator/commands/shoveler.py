@@ -14,10 +14,10 @@ from htcondor_operator.blackboard import poller_rows
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.blackboard.setting_rows import get_setting, list_audit, set_setting
 from htcondor_operator.commands._output import print_json, print_table
-from htcondor_operator.queue import policy_values
-from htcondor_operator.queue.policy import Cell, Load, Plan, Policy, plan
-from htcondor_operator.queue.policy_values import SETTING
-from htcondor_operator.queue.shoveling import look, read_policy
+from htcondor_operator.queue.shoveler import policy_values
+from htcondor_operator.queue.shoveler.policy import Cell, Load, Plan, Policy, plan
+from htcondor_operator.queue.shoveler.policy_values import SETTING
+from htcondor_operator.queue.shoveler.shoveling import look, read_policy
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 

@@ -12,7 +12,7 @@ from airflow.triggers.base import StartTriggerArgs
 
 from htcondor_operator.blackboard.campaign_days import day_states, part_of, summary
 from htcondor_operator.blackboard.connection import connect
-from htcondor_operator.queue.backfill_days import Day, select
+from htcondor_operator.queue.campaigns.backfill_days import Day, select
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import OwlError
 

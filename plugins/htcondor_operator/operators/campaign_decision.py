@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from htcondor_operator.blackboard import campaign_rows
 from htcondor_operator.blackboard.connection import connect
-from htcondor_operator.queue import campaigns
+from htcondor_operator.queue.campaigns import acts as campaigns
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import CampaignState, OwlError
 

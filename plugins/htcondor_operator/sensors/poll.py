@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.sensor import BaseSensorOperator, PokeReturnValue
 from airflow.triggers.base import StartTriggerArgs
 
-from htcondor_operator.queue.turns import Tally, Turns
+from htcondor_operator.queue.pollers.turns import Tally, Turns
 from htcondor_operator.settings import Settings
 from htcondor_operator.triggers.poll import LONGEST_S, SHORTEST_S
 

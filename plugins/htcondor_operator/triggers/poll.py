@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from htcondor_operator.queue.turns import Tally, Turns
+from htcondor_operator.queue.pollers.turns import Tally, Turns
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import PollerState
 

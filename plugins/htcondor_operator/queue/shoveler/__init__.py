@@ -1,0 +1,1 @@
+"""The shoveler: which entries go into Airflow, when, and how exactly once."""
