@@ -64,22 +64,6 @@ def read_payload(text: str | None) -> Mapping[str, Any]:
     return dict(payload)
 
 
-def payload_fault(templates: Path, type_: str, payload: Mapping[str, Any]) -> str | None:
-    """Return why a payload does not fit its workflow; None when it does.
-
-    None also when the workflow cannot be read: then its DAG says so, and nothing is shoveled.
-    """
-    try:
-        workflow = load_workflow(templates / workflow_name(type_, "type"))
-    except (OwlError, OSError):
-        return None
-    try:
-        check_params(workflow, payload)
-    except OwlError as error:
-        return error.message.removesuffix(" Correct it in the run's conf.")
-    return None
-
-
 class EntryReader:
     """Makes entries of what people write.
 

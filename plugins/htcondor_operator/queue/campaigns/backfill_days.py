@@ -26,7 +26,8 @@ from htcondor_operator.blackboard.campaign_rows import Campaign, Put, Wanted
 from htcondor_operator.blackboard.dataset_filter import Condition, Found, find_datasets, parse
 from htcondor_operator.dagman.workflows import check_params
 from htcondor_operator.queue.campaigns.acts import check
-from htcondor_operator.queue.campaigns.choosing import the_workflow, wanted
+from htcondor_operator.queue.campaigns.choosing import wanted
+from htcondor_operator.queue.fitting import the_workflow
 from htcondor_operator.vocabulary import CampaignState, MemberState, priority
 
 if TYPE_CHECKING:

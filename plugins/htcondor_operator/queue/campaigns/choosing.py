@@ -11,32 +11,14 @@ from htcondor_operator.blackboard.dataset_filter import Found, catalogued, find_
 from htcondor_operator.dagman.workflows import (
     Workflow,
     check_params,
-    load_workflow,
-    workflow_folders,
 )
 from htcondor_operator.queue.campaigns.dataset_lists import read_datasets
+from htcondor_operator.queue.fitting import the_workflow
 from htcondor_operator.queue.instruments import queue_instrument
-from htcondor_operator.vocabulary import ErrorKind, OwlError, workflow_name
+from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
-
-
-def the_workflow(templates: Path, name: str) -> Workflow:
-    """Return a workflow that must be there.
-
-    Raises
-    ------
-    OwlError
-        With the workflows that there are.
-    """
-    folders = {folder.name: folder for folder in workflow_folders(templates)}
-    if workflow_name(name, "type") not in folders:
-        raise OwlError(
-            ErrorKind.BAD_NAME,
-            f"type {name!r} is not a workflow; there are {', '.join(sorted(folders))}.",
-        )
-    return load_workflow(folders[name])
 
 
 def choose(

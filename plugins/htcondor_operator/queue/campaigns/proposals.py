@@ -15,7 +15,8 @@ from htcondor_operator.blackboard.audit_rows import audit
 from htcondor_operator.blackboard.campaign_rows import Campaign, Wanted
 from htcondor_operator.blackboard.dataset_filter import catalogued
 from htcondor_operator.blackboard.queue_entries import NewEntry, add_entries, entry_ids, leave
-from htcondor_operator.queue.campaigns.choosing import the_workflow, wanted
+from htcondor_operator.queue.campaigns.choosing import wanted
+from htcondor_operator.queue.fitting import the_workflow
 from htcondor_operator.queue.instruments import repro_workflow
 from htcondor_operator.queue.pollers.fits_header import Unreadable
 from htcondor_operator.settings import Settings

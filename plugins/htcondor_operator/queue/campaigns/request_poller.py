@@ -14,8 +14,9 @@ from psycopg2.extensions import cursor as Cursor
 from htcondor_operator.blackboard import arrival_rows
 from htcondor_operator.blackboard.campaign_rows import Campaign, Put
 from htcondor_operator.queue.campaigns import acts as campaigns
-from htcondor_operator.queue.campaigns.choosing import choose, the_workflow
+from htcondor_operator.queue.campaigns.choosing import choose
 from htcondor_operator.queue.campaigns.requests import Request, read_request
+from htcondor_operator.queue.fitting import the_workflow
 from htcondor_operator.queue.pollers import filing
 from htcondor_operator.queue.pollers.arrivals import FolderPoller
 from htcondor_operator.queue.pollers.declarations import Declaration

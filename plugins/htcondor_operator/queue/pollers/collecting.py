@@ -20,7 +20,7 @@ from htcondor_operator.blackboard.queue_entries import (
     inform,
     resolve,
 )
-from htcondor_operator.queue.entry_lists import payload_fault
+from htcondor_operator.queue.fitting import payload_fault
 from htcondor_operator.queue.pollers.associations import Collection, Decision, Member, Step, decide
 from htcondor_operator.queue.pollers.verdicts import Taken
 from htcondor_operator.vocabulary import (
