@@ -359,3 +359,13 @@ def test_one_manifest_that_lies_does_not_stop_the_others(board: Board, site: Sit
     told = json.loads(done.stdout)
     assert len(told["damaged"]) == 3
     assert told["written"] == len(products(board)) - 7
+
+
+def test_an_archive_that_is_not_mounted_has_no_faults(board: Board, site: Site) -> None:
+    assert owl(board, site, "rebuild").returncode == 0
+    archive = site.root / "archive"
+    archive.rename(site.root / "unmounted")
+    archive.mkdir()
+    done = owl(board, site, "verify", "--all")
+    assert (done.returncode, "is empty: nothing is called missing" in done.stderr) == (2, True)
+    assert not [row for row in products(board).values() if row["fault"]]

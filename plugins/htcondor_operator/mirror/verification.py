@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from psycopg2.extensions import connection as Connection
 from htcondor_operator.blackboard import catalogue_rows
 from htcondor_operator.blackboard.catalogue import Due, products_to_verify
 from htcondor_operator.mirror.manifest import read_rows, shelf_of, shelves
-from htcondor_operator.vocabulary import OwlError
+from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 _BATCH = 50
 _REBUILT = 200
@@ -54,8 +55,32 @@ def verify(connection: Connection, archive: Path, due: Due) -> Iterator[Verdict]
             fault = _fault(archive, row)
             verdicts.append((row["id"], row["sha256"], fault))
             yield Verdict(row["dataset"], row["name"], row["bytes"], fault)
+        if any(fault for _, _, fault in verdicts):
+            _check_there(archive)
         with connection, connection.cursor() as cur:
             catalogue_rows.save_verdicts(cur, verdicts)
+
+
+def _check_there(archive: Path) -> None:
+    """Refuse to call files missing whose file system is not mounted.
+
+    Raises
+    ------
+    OwlError
+        ``BAD_CONF``: the archive's folder is not there, or nothing is in it.
+    """
+    try:
+        with os.scandir(archive) as entries:
+            if next(entries, None) is not None:
+                return
+        words = "is empty"
+    except OSError as error:
+        words = f"cannot be read ({error.strerror})"
+    raise OwlError(
+        ErrorKind.BAD_CONF,
+        f"OWL_ARCHIVE {str(archive)!r} {words}: nothing is called missing. Mount it, or correct "
+        "OWL_ARCHIVE.",
+    )
 
 
 def _fault(archive: Path, row: Mapping[str, Any]) -> str | None:
