@@ -133,10 +133,11 @@ def test_what_is_queued_is_merged_and_what_runs_is_refused(db):
     assert counts(db) == {"waiting": 3, "refused": 1}
     notes = dict(execute(db, "SELECT fileset, note FROM owl_campaign_member"))
     assert notes["x4"] == "was in the queue already, for campaign night6"
+    assert notes["x3"] == "was in the queue already, for itself"
     # Pausing and cancelling leave other people's entries alone.
-    assert run(db, campaigns.pause, "night7", by="me") == 2
-    assert run(db, campaigns.cancel, "night7", by="me").entries == 2
-    assert counts(db) == {"waiting": 1, "cancelled": 2, "refused": 1}
+    assert run(db, campaigns.pause, "night7", by="me") == 1
+    assert run(db, campaigns.cancel, "night7", by="me").entries == 1
+    assert counts(db) == {"waiting": 2, "cancelled": 1, "refused": 1}
     # What was refused may be asked for again when its run is over, also before the next sweep.
     end(db, "x1", "success")
     put = run(db, campaigns.create, replace(NIGHT, name="night9"), wanted("x1"))

@@ -95,7 +95,7 @@ def test_an_entry_that_is_there_is_merged(connection: Connection) -> None:
         "SELECT fileset, priority, payload, reason, campaign, requested_by, state"
         " FROM owl_queue ORDER BY id",
     ) == [
-        ("a", 5, {"x": 2}, "new", "c2", None, "held"),
+        ("a", 5, {"x": 2}, "new", None, None, "held"),
         ("b", 10, {"y": 1}, None, "c1", "me", "waiting"),
         ("c", 4, {"z": 1}, "again", None, None, "waiting"),
     ]

@@ -118,6 +118,45 @@ def test_an_entry_waits_for_the_earlier_run_and_does_not_keep_others_out(db):
     assert batch(db).shoveled == 5
 
 
+def by_hand(db, dataset, state, owl_state="running"):
+    """A run that somebody triggered, as Airflow and the blackboard show it."""
+    rows(
+        db,
+        """INSERT INTO dag_run (dag_id, run_id, run_type, state, run_after, log_template_id,
+                                 clear_number, context_carrier, span_status)
+           VALUES ('acs', 'hand_' || %s, 'manual', %s, now(), (SELECT max(id) FROM log_template),
+                   0, '{}', 'not_started') RETURNING 1""",
+        dataset,
+        state,
+    )
+    rows(
+        db,
+        """INSERT INTO owl_run (dag_id, run_id, workflow, dataset, state)
+           VALUES ('acs', 'hand_' || %s, 'acs', %s, %s) RETURNING 1""",
+        dataset,
+        dataset,
+        owl_state,
+    )
+
+
+def test_an_entry_waits_for_a_run_that_somebody_triggered(db):
+    by_hand(db, "acs00000", "running")
+    refused = fill(db, *many(2)).refused
+    assert [fileset for fileset, _ in refused] == ["acs00000"]
+    assert "hand_acs00000" in refused[0][1]
+    fill(db, *many(1), when_open=WhenOpen.WAIT)
+    assert batch(db).shoveled == 1
+    assert rows(db, "SELECT fileset FROM owl_queue") == [("acs00000",)]
+    rows(db, "UPDATE dag_run SET state = 'success' WHERE run_id LIKE 'hand%%' RETURNING 1")
+    assert batch(db).shoveled == 1
+
+
+def test_an_entry_waits_for_a_rescue_that_the_history_does_not_know_of(db):
+    by_hand(db, "acs00000", "queued", "failed")
+    fill(db, *many(1))
+    assert batch(db).shoveled == 0
+
+
 def test_outcomes_follow_airflow(db):
     fill(db, *many(4))
     batch(db)

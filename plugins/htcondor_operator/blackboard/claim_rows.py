@@ -170,6 +170,10 @@ CROSS JOIN LATERAL (
       AND coalesce(q.instrument, '') = share.instrument
       AND NOT EXISTS (SELECT FROM owl_queue_history AS h WHERE h.outcome = 'shoveled'
                       AND h.fileset = q.fileset AND h.type = q.type)
+      -- Runs that people triggered, and rescues that the history does not know of yet.
+      AND NOT EXISTS (SELECT FROM owl_run AS r JOIN dag_run AS d USING (dag_id, run_id)
+                      WHERE r.dataset = q.fileset AND r.workflow = q.type
+                        AND d.state IN ('queued', 'running'))
     ORDER BY q.priority DESC, q.id LIMIT share.n
     FOR UPDATE OF q SKIP LOCKED) AS best
 """

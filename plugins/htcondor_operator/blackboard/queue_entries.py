@@ -81,6 +81,14 @@ WHERE h.outcome = 'shoveled' AND h.fileset = a.fileset AND h.type = a.type
   AND NOT EXISTS (SELECT FROM owl_queue AS q WHERE q.fileset = a.fileset AND q.type = a.type)
 RETURNING a.id, a.fileset, a.type, h.run_id
 """
+# Runs that people triggered, and rescues that the history does not know of yet.
+_REFUSE_RUNNING = """
+DELETE FROM owl_adding AS a USING owl_run AS r
+WHERE r.dataset = a.fileset AND r.workflow = a.type
+  AND r.state IN ('queued', 'launching', 'running', 'held', 'rescued')
+  AND NOT EXISTS (SELECT FROM owl_queue AS q WHERE q.fileset = a.fileset AND q.type = a.type)
+RETURNING a.id, a.fileset, a.type, r.run_id
+"""
 _INSERT = """
 INSERT INTO owl_queue AS q (id, fileset, type, instrument, priority, state, payload, reason,
                             campaign, requested_by)
@@ -91,7 +99,6 @@ SET priority = greatest(q.priority, excluded.priority),
     payload = CASE excluded.payload WHEN '{}' THEN q.payload ELSE excluded.payload END,
     instrument = coalesce(excluded.instrument, q.instrument),
     reason = coalesce(excluded.reason, q.reason),
-    campaign = coalesce(q.campaign, excluded.campaign),
     requested_by = coalesce(excluded.requested_by, q.requested_by),
     updated_at = now()
 """
@@ -112,8 +119,8 @@ def add_entries(
 
     An entry whose (fileset, type) is in the queue already is merged into it: the higher priority,
     the newer payload, reason and requester win (where given), it keeps its place, its state and
-    its campaign (if it has one). One whose fileset is in Airflow in the same type, and not over,
-    is refused or waits.
+    its campaign (or that it has none). One whose fileset is in Airflow in the same type, and not
+    over, is refused or waits.
 
     Parameters
     ----------
@@ -140,6 +147,8 @@ def add_entries(
     refused: dict[int, tuple[str, str]] = {}
     if when_open is WhenOpen.REFUSE:
         cur.execute(_REFUSE)
+        refused.update(_refusals(cur))
+        cur.execute(_REFUSE_RUNNING)
         refused.update(_refusals(cur))
     cur.execute(_INSERT)
     written = cur.rowcount
