@@ -123,6 +123,10 @@ def test_a_former_delivery_does_not_hide_a_new_one(site: Settings, acs: Path) ->
     rounds(poller)
     found = sorted(p.name for p in site.incoming.glob("j*"))
     assert found == ["jaaa01abq_raw.fits.gz", "jaaa01abq_spt.fits"]
+    # Nor does the former one when it comes again.
+    deliver(acs, "jaaa01abq_raw.fits", raw("jaaa01abq", seed=1))
+    rounds(poller)
+    assert sorted(path.name for path in site.incoming.glob("*.fits*")) == found
 
 
 def test_bad_files_go_to_quarantine_with_a_reason(site: Settings, acs: Path) -> None:

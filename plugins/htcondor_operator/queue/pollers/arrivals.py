@@ -27,6 +27,7 @@ from htcondor_operator.queue.pollers import filing
 from htcondor_operator.queue.pollers.arrival_plan import Action, Plan, plan
 from htcondor_operator.queue.pollers.checksums import companion_fault
 from htcondor_operator.queue.pollers.declarations import Declaration
+from htcondor_operator.queue.pollers.deliveries import replaced_by
 from htcondor_operator.queue.pollers.filing import files
 from htcondor_operator.queue.pollers.fits_header import Unreadable
 from htcondor_operator.queue.pollers.kinds import RoundResult
@@ -283,7 +284,7 @@ class FolderPoller:
 
     def _move(self, item: _Planned) -> None:
         source = self.folder / item.verdict.name
-        if item.plan.action is Action.DUPLICATE and item.target.exists():
+        if item.plan.action is Action.DUPLICATE and self._is_there(item.target):
             filing.drop(source)
         elif item.plan.action is Action.QUARANTINE:
             self._to_quarantine(source, item)
@@ -292,6 +293,12 @@ class FolderPoller:
         companion = item.verdict.found.companion
         if companion is not None:
             filing.drop(self.folder / companion)
+
+    @staticmethod
+    def _is_there(target: Path) -> bool:
+        """Whether a file is in its place, or what replaced it in another packing."""
+        names = (target.name, *replaced_by(target.name))
+        return any(target.with_name(name).exists() for name in names)
 
     def _to_quarantine(self, source: Path, item: _Planned) -> None:
         facts = {
