@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -133,6 +134,34 @@ def test_runs_that_wait_in_the_triggerer_have_no_turn_until_something_happens(li
     assert mine in turn()
     live.sql("UPDATE task_instance SET state = NULL")
     assert mine in turn()
+
+
+def test_days_of_a_backfill_have_their_turn_beside_all_the_pollers(site):
+    """Airflow takes all other running runs before those of a backfill."""
+    site.dag_id = "repro_wf3"
+    from airflow.models.backfill import ReprocessBehavior, _create_backfill
+
+    _create_backfill(
+        dag_id="repro_wf3",
+        from_date=datetime(2026, 1, 1, tzinfo=UTC),
+        to_date=datetime(2026, 1, 3, tzinfo=UTC),
+        max_active_runs=2,
+        reverse=False,
+        dag_run_conf={},
+        triggering_user_name="test",
+        reprocess_behavior=ReprocessBehavior.NONE,
+    )
+    site.loop(3)
+    states = site.sql(
+        """SELECT ti.state FROM task_instance ti JOIN dag_run d USING (dag_id, run_id)
+           WHERE d.dag_id = 'repro_wf3' AND d.state = 'running' AND ti.task_id = 'select'"""
+    )
+    assert len(states) == 2
+    assert {row["state"] for row in states} <= {"scheduled", "queued"}
+    (others,) = site.sql(
+        """SELECT count(*) AS n FROM dag_run WHERE state = 'running' AND backfill_id IS NULL"""
+    )
+    assert others["n"] > turns.ROTATION, "nothing was ahead of them"
 
 
 def test_failure_goes_through_airflow(failed):

@@ -11,6 +11,7 @@ Airflow's own clears), and sets how many runs the scheduler of this process take
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,29 +45,56 @@ def wake_runs(cur: Cursor, runs: Collection[RunKey]) -> int:
     return int(cur.rowcount)
 
 
-def waiting_runs(cur: Cursor) -> int:
-    """Return how many DAG runs wait for the scheduler: to be started, or to be looked at next."""
+@dataclass(frozen=True)
+class Waiting:
+    """DAG runs that wait for the scheduler.
+
+    Parameters
+    ----------
+    ordinary
+        To be started, or to be looked at next.
+    backfill
+        Runs of backfills that are to be looked at next.
+    ahead
+        Running DAG runs that Airflow takes before any run of a backfill, whatever is to be decided
+        about them (3.3.2 sorts by the backfill's order first).
+    """
+
+    ordinary: int
+    backfill: int
+    ahead: int
+
+
+def waiting_runs(cur: Cursor) -> Waiting:
+    """Count the DAG runs that wait for the scheduler."""
     cur.execute(
         """
-        SELECT (SELECT count(*) FROM dag_run WHERE state = 'queued')
-             + (SELECT count(*) FROM dag_run
-                WHERE state = 'running' AND last_scheduling_decision IS NULL)
+        SELECT count(*) FILTER (WHERE last_scheduling_decision IS NULL AND b.id IS NULL)
+                 + (SELECT count(*) FROM dag_run WHERE state = 'queued'),
+               count(*) FILTER (WHERE last_scheduling_decision IS NULL AND b.id IS NOT NULL),
+               count(*) FILTER (WHERE b.id IS NULL)
+        FROM dag_run d LEFT JOIN backfill_dag_run b ON b.dag_run_id = d.id
+        WHERE d.state = 'running'
         """
     )
     row = cur.fetchone()
-    return int(row[0]) if row else 0
+    return Waiting(*(row or (0, 0, 0)))
 
 
-def set_turns(waiting: int) -> None:
+def set_turns(waiting: Waiting) -> None:
     """Let the scheduler of this process look at as many runs in its next loop as is worth it.
 
-    Those that wait, and a few of the others in turn; never more than its configuration says.
+    Those that wait, and a few of the others in turn; never more than its configuration says,
+    except to come to a backfill's runs, which would otherwise wait for all others to end.
     """
     from airflow.configuration import conf
     from airflow.models.dagrun import DagRun
 
     most = conf.getint("scheduler", "max_dagruns_per_loop_to_schedule", fallback=20)
-    DagRun.DEFAULT_DAGRUNS_TO_EXAMINE = min(most, ROTATION + waiting)
+    examine = min(most, ROTATION + waiting.ordinary)
+    if waiting.backfill:
+        examine = max(examine, waiting.ahead + waiting.backfill)
+    DagRun.DEFAULT_DAGRUNS_TO_EXAMINE = examine
 
 
 def ordinary_runs(cur: Cursor) -> set[RunKey]:
