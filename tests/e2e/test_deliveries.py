@@ -185,8 +185,10 @@ def check_products(stack: Stack, datasets: list[str]) -> None:
         every=1,
     )
     assert all(Path(row["access_url"].removeprefix("file://")).is_file() for row in rows)
-    verified = stack.owl("archive", "verify", "--all", "--json")
-    assert verified.returncode == 0, verified.stdout + verified.stderr
+    for dataset in datasets:
+        verified = stack.owl("archive", "verify", dataset, "--json")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert json.loads(verified.stdout)["files"] > 1
 
 
 def check_quarantine(stack: Stack, delivery: Delivery) -> None:
