@@ -119,7 +119,7 @@ def test_only_these_modules_write_airflows_tables() -> None:
         for path in modules(PLUGIN)
         if "migrations" not in path.parts and writes.search(path.read_text())
     }
-    assert found <= AIRFLOW_WRITERS
+    assert found == AIRFLOW_WRITERS
 
 
 def test_payload_and_bridge_do_not_know_each_other() -> None:

@@ -4,8 +4,9 @@ Its looks are the greatest part of what a node costs in Airflow (about 6 CPU-ms 
 for nothing, 3.3.2), and nodes are mirrored without them. So the scheduler gets to look at few runs
 in a loop, and this module puts those at the head for which something is to be decided: a start, the
 end of the run, what depends on a failed node, a clear, and all runs that are not mirrored. It
-writes one column of Airflow's, ``dag_run.last_scheduling_decision`` (NULL goes first, as after
-Airflow's own clears), and sets how many runs the scheduler of this process takes in a loop.
+writes ``dag_run.last_scheduling_decision`` (NULL goes first, as after Airflow's own clears), sets
+how many runs the scheduler of this process takes in a loop, and gives a run that was ended too
+early its turn again (``dag_run.state``).
 """
 
 from __future__ import annotations
