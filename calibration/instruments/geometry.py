@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from calibration.arrays.ccd import Amp, Virtual
+from calibration.arrays.chip import Amp, Virtual
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Header
 from calibration.instruments import Detector

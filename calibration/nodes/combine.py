@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from calibration.arrays import ccd
+from calibration.arrays.chip import Result
 from calibration.arrays.crrej import Combined, Member, Parameters, combine
+from calibration.arrays.dark_flat import dark_and_flat
 from calibration.arrays.dq import COSMIC_RAY
+from calibration.arrays.statistics import statistics
 from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, image_hdu, read, write
@@ -19,7 +21,6 @@ from calibration.fits.tables import read_columns
 from calibration.instruments import detector_of, is_performed
 from calibration.nodes.association import members_of, table_path
 from calibration.nodes.best_references import open_reference
-from calibration.nodes.calibrate import SCI_STATISTICS, photometry
 from calibration.nodes.exposure import (
     Exposure,
     Reference,
@@ -28,6 +29,8 @@ from calibration.nodes.exposure import (
     reference_image,
     set_statistics,
 )
+from calibration.nodes.photometry import photometry
+from calibration.nodes.products import SCI_STATISTICS
 from calibration.nodes.to_fits import copy_unpacked
 from calibration.software import VERSION
 
@@ -193,7 +196,7 @@ def _write(
     hdus = [image_hdu(_primary(context, exposure, inputs, results, parameters), None, primary=True)]
     for images, combined in zip(exposure.sets, results, strict=True):
         shape: Any = images.sci.shape
-        result = ccd.dark_and_flat(
+        result = dark_and_flat(
             (combined.sci, combined.err, combined.dq),
             reference_image(dark, images.chip, shape),
             dark_time,
@@ -207,11 +210,11 @@ def _write(
     step(f"CRCOMB {path.name} written")
 
 
-def _extensions(images: ImageSet, result: ccd.Result, count: int) -> list[Hdu]:
+def _extensions(images: ImageSet, result: Result, count: int) -> list[Hdu]:
     headers = [h.header.copy() if h else Header() for h in (images.sci, images.err, images.dq)]
     good = (result.dq & headers[0].integer("SDQFLAGS", 31743)) == 0
-    set_statistics(headers[0], ccd.statistics(result.sci, result.err, good), SCI_STATISTICS)
-    set_statistics(headers[1], ccd.statistics(result.err, None, good), SCI_STATISTICS[:4])
+    set_statistics(headers[0], statistics(result.sci, result.err, good), SCI_STATISTICS)
+    set_statistics(headers[1], statistics(result.err, None, good), SCI_STATISTICS[:4])
     headers[0].set("NCOMBINE", count)
     arrays = (result.sci, result.err, result.dq)
     return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]

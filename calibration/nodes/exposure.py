@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.arrays.ccd import Chip, Image
+from calibration.arrays.chip import Chip, Image
 from calibration.arrays.dq import PLACE_HOLDER, BadPixels, flag_bad_pixels
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibration.arrays import ccd
-from calibration.arrays.ccd import Amp, Chip, Image
+from calibration.arrays.chip import Amp, Chip, Image, Result, mean_gain
+from calibration.arrays.dark_flat import dark_and_flat
+from calibration.arrays.kernel import calibrate
 from calibration.simulate.detectors import ChipModel, Model, model
 from calibration.simulate.frames import Scene, expose, light
 from calibration.simulate.references import truth
@@ -62,10 +63,10 @@ def make(detector: Model, chip: ChipModel, raw: Any, *, seconds: float = SCENE.s
 
 def pulls(detector: Model, chip: ChipModel, prepared: Chip) -> Any:
     """Return (measured - true) / ERR of good pixels."""
-    result = ccd.calibrate(prepared)
+    result = calibrate(prepared)
     sci, err = result.sci, result.err
     if not prepared.electrons:
-        gain = np.float32(ccd.mean_gain(prepared))
+        gain = np.float32(mean_gain(prepared))
         sci, err = sci * gain, err * gain
     expected = light(detector, chip, SCENE) * SCENE.seconds
     good = result.dq == 0
@@ -142,14 +143,14 @@ def test_each_broken_rule_is_noticed(mutate: Callable[[Chip], None]) -> None:
     detector = model("ACS/WFC", small=True)
     chip = detector.chips[0]
     raw, _, _ = expose(detector, chip, BRIGHT, noise=False)
-    control = ccd.calibrate(make(detector, chip, raw))
+    control = calibrate(make(detector, chip, raw))
     broken = make(detector, chip, raw)
     mutate(broken)
-    result = ccd.calibrate(broken)
+    result = calibrate(broken)
     expected = light(detector, chip, BRIGHT) * BRIGHT.seconds
     good = (control.dq == 0) & (result.dq == 0)
 
-    def error(item: ccd.Result) -> float:
+    def error(item: Result) -> float:
         return float(np.sqrt(((item.sci - expected)[good] ** 2).mean()))
 
     # what is left is the rounding to whole DN, 2 / sqrt(12) electrons, and the level's error
@@ -166,7 +167,7 @@ def test_err_is_the_scatter_of_noise_realisations() -> None:
         prepared = make(detector, chip, raw)
         assert prepared.bias is not None
         prepared.bias = replace(prepared.bias, err=np.zeros_like(prepared.bias.err))
-        results.append(ccd.calibrate(prepared))
+        results.append(calibrate(prepared))
     stack = np.stack([r.sci for r in results])
     good = results[0].dq == 0
     measured = np.sqrt(stack.var(axis=0, ddof=1)[good].mean())
@@ -180,7 +181,7 @@ def test_flags() -> None:
     raw, _, _ = expose(detector, chip, SCENE)
     raw = raw.copy()
     raw[50, 60] = 65535
-    result = ccd.calibrate(make(detector, chip, raw))
+    result = calibrate(make(detector, chip, raw))
     x = 60 - detector.trim_x
     assert result.dq[50, x] & 2048
     assert result.dq[3, 5] & 512  # the flat's zero
@@ -194,11 +195,11 @@ def test_full_well_is_a_strict_limit() -> None:
     raw, _, _ = expose(detector, chip, SCENE)
     prepared = make(detector, chip, raw)
     prepared.dark = prepared.flat = None
-    level = float(ccd.calibrate(prepared).sci.max())
+    level = float(calibrate(prepared).sci.max())
     prepared.full_well_level = level
-    assert not (ccd.calibrate(prepared).dq & 256).any()
+    assert not (calibrate(prepared).dq & 256).any()
     prepared.full_well_level = np.nextafter(np.float32(level), np.float32(0))
-    assert (ccd.calibrate(prepared).dq & 256).any()
+    assert (calibrate(prepared).dq & 256).any()
 
 
 def test_the_state_before_dark_is_kept_when_asked() -> None:
@@ -206,9 +207,9 @@ def test_the_state_before_dark_is_kept_when_asked() -> None:
     chip = detector.chips[0]
     raw, _, _ = expose(detector, chip, SCENE)
     prepared = make(detector, chip, raw)
-    both = ccd.calibrate(prepared, keep_before=True)
+    both = calibrate(prepared, keep_before=True)
     assert both.before is not None
-    again = ccd.dark_and_flat(both.before, prepared.dark, prepared.dark_time, prepared.flat)
+    again = dark_and_flat(both.before, prepared.dark, prepared.dark_time, prepared.flat)
     np.testing.assert_array_equal(again.sci, both.sci)
     np.testing.assert_array_equal(again.err, both.err)
     np.testing.assert_array_equal(again.dq, both.dq)
