@@ -35,9 +35,13 @@ AIRFLOW_READABLE = ("dag", "dag_run", "dag_version", "log_template")
 _RUN_TABLES = (*WRITABLE, *READABLE, "owl_event")
 
 
+CONSOLE = ("owl_flow", "owl_flow_mark", "owl_accepted_error")
+"""Tables of the console: triggers with the owner's rights leave the marks in one of them."""
+
+
 def intake_writable() -> tuple[str, ...]:
     """Return the tables that pollers and the shoveler read, add to and change."""
-    others = {*_RUN_TABLES, *INTAKE_READABLE, *INTAKE_APPENDABLE}
+    others = {*_RUN_TABLES, *CONSOLE, *INTAKE_READABLE, *INTAKE_APPENDABLE}
     return tuple(sorted(set(metadata.tables) - others))
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from htcondor_operator.blackboard import intake_tables, queue_tally, run_tables  # noqa: F401 - they register
+from htcondor_operator.blackboard import (  # noqa: F401 - they register
+    flow_tables,
+    intake_tables,
+    queue_tally,
+    run_tables,
+)
 from htcondor_operator.blackboard.columns import metadata
 from htcondor_operator.blackboard.comments import COMMENTS
 

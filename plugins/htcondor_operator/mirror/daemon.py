@@ -25,6 +25,7 @@ from htcondor_operator.blackboard.retention import Retention
 from htcondor_operator.condor.bindings import Bindings
 from htcondor_operator.condor.heartbeat import Heartbeat, Status
 from htcondor_operator.mirror.catalogue import Cataloguer
+from htcondor_operator.mirror.flow import Flow
 from htcondor_operator.mirror.janitor import Janitor
 from htcondor_operator.mirror.reconcile import Inquirer
 from htcondor_operator.mirror.worker import Worker
@@ -70,7 +71,8 @@ class Daemon:
         catalogue = Cataloguer(
             lambda: connect(self.settings, application="mirror catalogue"), self.settings.archive
         )
-        for thread in (heartbeat, inquirer, janitor, catalogue):
+        flow = Flow(lambda: connect(self.settings, application="mirror flow"))
+        for thread in (heartbeat, inquirer, janitor, catalogue, flow):
             thread.start()
         pause = 0.5
         try:
@@ -85,6 +87,7 @@ class Daemon:
                 pause = min(pause * 2, _LONGEST_PAUSE) if self.status.state == "waiting" else 0.5
         finally:
             catalogue.stop()
+            flow.stop()
             janitor.stop()
             inquirer.stop()
             heartbeat.stop()

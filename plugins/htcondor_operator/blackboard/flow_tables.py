@@ -1,0 +1,141 @@
+"""The tables that the console reads: one wide row per run, kept up from marks.
+
+Whoever changes a run, an attempt or a node leaves its run's key in ``owl_flow_mark``: a statement
+trigger appends it, so that no writer ever waits for another because of the console.
+:mod:`flow_fold` turns marks into rows of ``owl_flow``.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from htcondor_operator.blackboard.columns import NOW, metadata
+from htcondor_operator.blackboard.columns import time_column as _time
+from htcondor_operator.blackboard.run_tables import owl_attempt, owl_node, owl_run
+
+_LATEST = sa.text("latest")
+_FAILED = sa.text("latest AND status IN ('failed', 'held', 'removed')")
+
+
+def _by(name: str, *columns: str, where: sa.TextClause = _LATEST) -> sa.Index:
+    return sa.Index(f"owl_flow_{name}", *columns, "run_key", postgresql_where=where)
+
+
+owl_flow = sa.Table(
+    "owl_flow",
+    metadata,
+    sa.Column(
+        "run_key",
+        sa.BigInteger,
+        sa.ForeignKey("owl_run.run_key", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("dag_id", sa.Text, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("dataset", sa.Text(collation="C"), nullable=False),
+    sa.Column("workflow", sa.Text, nullable=False),
+    sa.Column("instrument", sa.Text),
+    sa.Column("campaign", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("latest", sa.Boolean, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("node", sa.Text),
+    sa.Column("task_id", sa.Text),
+    sa.Column("node_state", sa.Text),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("exit_signal", sa.Integer),
+    sa.Column("hold_reason", sa.Text),
+    sa.Column("error_kind", sa.Text),
+    sa.Column("error_message", sa.Text),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("err_path", sa.Text),
+    sa.Column("host", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("nodes_total", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("nodes_done", sa.Integer, nullable=False, server_default="0"),
+    _time("created_at", nullable=False),
+    _time("started_at"),
+    _time("ended_at"),
+    _time("updated_at", nullable=False),
+    sa.Column("lag_s", sa.Float),
+    _by("created", "created_at"),
+    _by("updated", "updated_at"),
+    _by("ended", "ended_at"),
+    _by("dataset", "dataset"),
+    _by("status", "status", "created_at"),
+    _by("workflow", "workflow", "created_at"),
+    _by("instrument", "instrument", "created_at"),
+    _by("node", "node", "created_at"),
+    _by("campaign", "campaign", "created_at", where=sa.text("campaign IS NOT NULL")),
+    _by("errors", "node", "error_kind", "fingerprint", where=_FAILED),
+    sa.Index(
+        "owl_flow_speechless",
+        "run_key",
+        postgresql_where=sa.text(
+            "latest AND status IN ('failed', 'held', 'removed') AND fingerprint IS NULL"
+        ),
+    ),
+    sa.Index("owl_flow_history", "dataset", "workflow", "run_key"),
+    sa.Index("owl_flow_all", "created_at", "run_key"),
+)
+
+owl_flow_mark = sa.Table(
+    "owl_flow_mark",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("run_key", sa.BigInteger, nullable=False),
+    _time("at", nullable=False, server_default=NOW),
+)
+
+owl_accepted_error = sa.Table(
+    "owl_accepted_error",
+    metadata,
+    sa.Column("node", sa.Text, primary_key=True),
+    sa.Column("error_kind", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("accepted_by", sa.Text, nullable=False),
+    _time("accepted_at", nullable=False, server_default=NOW),
+    _time("until"),
+)
+
+FUNCTION = """
+CREATE OR REPLACE FUNCTION owl_flow_marked() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO owl_flow_mark (run_key) SELECT DISTINCT run_key FROM new_rows;
+    RETURN NULL;
+END
+$$"""
+
+
+def trigger(table: str, event: str) -> str:
+    """Return the DDL of a statement trigger that marks the runs of changed rows."""
+    return (
+        f"CREATE TRIGGER {table}_flow_{event} AFTER {event.upper()} ON {table} "
+        "REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()"
+    )
+
+
+MARKED = ("owl_run", "owl_attempt", "owl_node")
+EVENTS = ("insert", "update")
+
+
+def _ddl(statement: str) -> sa.DDL:
+    return sa.DDL(statement)  # type: ignore[no-untyped-call]
+
+
+# The triggers come with the marks' table, so it must come after the tables that they are on.
+for _table in (owl_run, owl_attempt, owl_node):
+    owl_flow_mark.add_is_dependent_on(_table)
+
+TRIGGERS = (FUNCTION, *(trigger(table, event) for table in MARKED for event in EVENTS))
+"""What makes PostgreSQL leave marks. The migration has it word for word."""
+
+for _statement in TRIGGERS:
+    sa.event.listen(owl_flow_mark, "after_create", _ddl(_statement))
+sa.event.listen(
+    owl_flow_mark, "after_drop", _ddl("DROP FUNCTION IF EXISTS owl_flow_marked() CASCADE")
+)

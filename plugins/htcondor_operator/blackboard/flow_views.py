@@ -1,0 +1,154 @@
+"""The data flow as people see it: pages of runs by filter and sort, and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from htcondor_operator.blackboard import keyset
+from htcondor_operator.blackboard.keyset import Order
+from htcondor_operator.blackboard.rows import named_rows
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+ORDERS = {
+    "created": Order("created_at", "timestamptz"),
+    "updated": Order("updated_at", "timestamptz"),
+    "ended": Order("ended_at", "timestamptz", nullable=True),
+    "dataset": Order("dataset", "text"),
+    "status": Order("status", "text"),
+    "workflow": Order("workflow", "text"),
+}
+
+_COLUMNS = """run_key, dag_id, run_id, dataset, workflow, instrument, campaign, status, latest,
+    priority, attempt, greatest(attempt - 1, 0) AS rescues, node, task_id, node_state, exit_code,
+    exit_signal, hold_reason, error_kind, error_message, fingerprint, host, owner, nodes_total,
+    nodes_done, created_at, started_at, ended_at, updated_at, lag_s"""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What to show; an empty field does not restrict.
+
+    Parameters
+    ----------
+    dags
+        DAGs that the user may read; None: all.
+    search
+        Beginning of the dataset's name.
+    since, until
+        Of when the run was asked for.
+    history
+        Also runs that a later run of the same dataset and workflow has overtaken.
+    """
+
+    dags: Sequence[str] | None = None
+    search: str | None = None
+    status: Sequence[str] = ()
+    workflow: Sequence[str] = ()
+    instrument: Sequence[str] = ()
+    node: Sequence[str] = ()
+    error: Sequence[str] = ()
+    fingerprint: str | None = None
+    exit_code: Sequence[int] = ()
+    campaign: Sequence[str] = ()
+    run_keys: Sequence[int] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    history: bool = False
+
+
+_LISTS = (
+    ("dags", "dag_id"),
+    ("status", "status"),
+    ("workflow", "workflow"),
+    ("instrument", "instrument"),
+    ("node", "node"),
+    ("error", "error_kind"),
+    ("exit_code", "exit_code"),
+    ("campaign", "campaign"),
+    ("run_keys", "run_key"),
+)
+
+
+def where(chosen: Filter) -> tuple[str, dict[str, Any]]:
+    """Return the SQL condition of a filter and its values."""
+    parts = ["true" if chosen.history or chosen.run_keys else "latest"]
+    values: dict[str, Any] = {}
+    for field, column in _LISTS:
+        given = getattr(chosen, field)
+        if given or (field == "dags" and given is not None):
+            parts.append(f"{column} = ANY(%({field})s)")
+            values[field] = list(given)
+    if chosen.search:
+        # The range that a prefix is, so that the index serves; the column's collation is "C".
+        parts.append("dataset >= %(search)s AND dataset < %(search_end)s")
+        values |= {"search": chosen.search, "search_end": chosen.search + "\U0010ffff"}
+    if chosen.fingerprint:
+        parts.append("fingerprint = %(fingerprint)s")
+        values["fingerprint"] = chosen.fingerprint
+    if chosen.since:
+        parts.append("created_at >= %(since)s")
+        values["since"] = chosen.since
+    if chosen.until:
+        parts.append("created_at < %(until)s")
+        values["until"] = chosen.until
+    return " AND ".join(parts), values
+
+
+def page(
+    cur: Cursor, chosen: Filter, *, sort: str = "-created", cursor: str | None = None, limit: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return a page of runs and the cursor of the next one (None: this is the last).
+
+    Raises
+    ------
+    OwlError
+        The sort or the cursor is not valid.
+    """
+    order, descending = keyset.order_of(sort, ORDERS)
+    place = keyset.decode(cursor, sort) if cursor else None
+    after, by, at = keyset.clause(order, descending, "run_key", place)
+    condition, values = where(chosen)
+    cur.execute(
+        f"SELECT {_COLUMNS} FROM owl_flow WHERE {condition} AND {after} "  # noqa: S608 - ours
+        f"ORDER BY {by} LIMIT %(limit)s",
+        {**values, **at, "limit": limit + 1},
+    )
+    rows = named_rows(cur)
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    value = last[order.column]
+    text = value.isoformat() if isinstance(value, datetime) else value
+    return rows[:limit], keyset.encode(sort, text, last["run_key"])
+
+
+def keys(cur: Cursor, chosen: Filter, most: int) -> list[int]:
+    """Return the keys of the runs that a filter takes, newest first."""
+    condition, values = where(chosen)
+    cur.execute(
+        f"SELECT run_key FROM owl_flow WHERE {condition} "  # noqa: S608 - ours
+        "ORDER BY run_key DESC LIMIT %(most)s",
+        {**values, "most": most},
+    )
+    return [row[0] for row in cur.fetchall()]
+
+
+def totals(cur: Cursor, chosen: Filter) -> dict[str, dict[str, int]]:
+    """Return the numbers of runs by status, workflow and instrument."""
+    condition, values = where(chosen)
+    cur.execute(
+        "SELECT status, workflow, instrument, count(*) AS n FROM owl_flow "  # noqa: S608 - ours
+        f"WHERE {condition} GROUP BY 1, 2, 3",
+        values,
+    )
+    out: dict[str, dict[str, int]] = {"status": {}, "workflow": {}, "instrument": {}}
+    for row in named_rows(cur):
+        for facet, counted in out.items():
+            name = row[facet] or "other"
+            counted[name] = counted.get(name, 0) + row["n"]
+    return out

@@ -1,0 +1,276 @@
+"""The console's tables: one wide row per run, made from marks that triggers leave."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_TRIGGERS = (
+    """
+CREATE OR REPLACE FUNCTION owl_flow_marked() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO owl_flow_mark (run_key) SELECT DISTINCT run_key FROM new_rows;
+    RETURN NULL;
+END
+$$""",
+    "CREATE TRIGGER owl_run_flow_insert AFTER INSERT ON owl_run REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
+    "CREATE TRIGGER owl_run_flow_update AFTER UPDATE ON owl_run REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
+    "CREATE TRIGGER owl_attempt_flow_insert AFTER INSERT ON owl_attempt REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
+    "CREATE TRIGGER owl_attempt_flow_update AFTER UPDATE ON owl_attempt REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
+    "CREATE TRIGGER owl_node_flow_insert AFTER INSERT ON owl_node REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
+    "CREATE TRIGGER owl_node_flow_update AFTER UPDATE ON owl_node REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
+)
+
+
+def upgrade() -> None:
+    """Make the tables and triggers; mark every run, so that the console shows them all."""
+    op.create_table(
+        "owl_flow",
+        sa.Column(
+            "run_key", sa.BigInteger(), autoincrement=False, nullable=False, comment="The run."
+        ),
+        sa.Column("dag_id", sa.Text(), nullable=False, comment="Airflow's DAG."),
+        sa.Column("run_id", sa.Text(), nullable=False, comment="Airflow's run id."),
+        sa.Column("dataset", sa.Text(collation="C"), nullable=False, comment="The dataset."),
+        sa.Column("workflow", sa.Text(), nullable=False, comment="The workflow."),
+        sa.Column(
+            "instrument",
+            sa.Text(),
+            nullable=True,
+            comment="Of the dataset, as the queue knows it or by the first letter of its name.",
+        ),
+        sa.Column(
+            "campaign", sa.Text(), nullable=True, comment="The campaign that asked for the run."
+        ),
+        sa.Column("status", sa.Text(), nullable=False, comment="State of the run."),
+        sa.Column(
+            "latest",
+            sa.Boolean(),
+            nullable=False,
+            comment="Whether no later run of this dataset through this workflow exists.",
+        ),
+        sa.Column("priority", sa.Integer(), nullable=False, comment="Priority of the run."),
+        sa.Column("attempt", sa.Integer(), nullable=False, comment="Number of the latest attempt."),
+        sa.Column(
+            "node",
+            sa.Text(),
+            nullable=True,
+            comment="The node to look at: failed, else held, running, waiting, else the last one.",
+        ),
+        sa.Column("task_id", sa.Text(), nullable=True, comment="Airflow's task of that node."),
+        sa.Column("node_state", sa.Text(), nullable=True, comment="State of that node."),
+        sa.Column("exit_code", sa.Integer(), nullable=True, comment="How its job ended."),
+        sa.Column("exit_signal", sa.Integer(), nullable=True, comment="The signal that ended it."),
+        sa.Column("hold_reason", sa.Text(), nullable=True, comment="Why it is held."),
+        sa.Column(
+            "error_kind",
+            sa.Text(),
+            nullable=True,
+            comment="Kind of the error: an attempt's, or the exit code's name.",
+        ),
+        sa.Column(
+            "error_message",
+            sa.Text(),
+            nullable=True,
+            comment="The attempt's error, or the last line of the job's error output.",
+        ),
+        sa.Column(
+            "fingerprint",
+            sa.Text(),
+            nullable=True,
+            comment="The message without names and numbers: what has one cause has one of it.",
+        ),
+        sa.Column("err_path", sa.Text(), nullable=True, comment="The job's error output."),
+        sa.Column("host", sa.Text(), nullable=True, comment="Where it runs or ran."),
+        sa.Column("owner", sa.Text(), nullable=True, comment="Owner of the job."),
+        sa.Column(
+            "nodes_total",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="Nodes of the workflow.",
+        ),
+        sa.Column(
+            "nodes_done",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="How many are done.",
+        ),
+        sa.Column(
+            "created_at",
+            sa.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="When the run was asked for.",
+        ),
+        sa.Column(
+            "started_at",
+            sa.TIMESTAMP(timezone=True),
+            nullable=True,
+            comment="When its first DAGMan started.",
+        ),
+        sa.Column("ended_at", sa.TIMESTAMP(timezone=True), nullable=True, comment="When it ended."),
+        sa.Column(
+            "updated_at",
+            sa.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="When something last changed.",
+        ),
+        sa.Column(
+            "lag_s",
+            sa.Float(),
+            nullable=True,
+            comment="Seconds from the latest event of the node to its row in the blackboard.",
+        ),
+        sa.ForeignKeyConstraint(["run_key"], ["owl_run.run_key"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_key"),
+        comment="What the console's data flow shows of each run, made from the run's rows; disposable.",
+    )
+    op.create_index("owl_flow_all", "owl_flow", ["created_at", "run_key"], unique=False)
+    op.create_index(
+        "owl_flow_campaign",
+        "owl_flow",
+        ["campaign", "created_at", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("campaign IS NOT NULL"),
+    )
+    op.create_index(
+        "owl_flow_created",
+        "owl_flow",
+        ["created_at", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_index(
+        "owl_flow_dataset",
+        "owl_flow",
+        ["dataset", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_index(
+        "owl_flow_ended",
+        "owl_flow",
+        ["ended_at", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_index(
+        "owl_flow_errors",
+        "owl_flow",
+        ["node", "error_kind", "fingerprint", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest AND status IN ('failed', 'held', 'removed')"),
+    )
+    op.create_index(
+        "owl_flow_history", "owl_flow", ["dataset", "workflow", "run_key"], unique=False
+    )
+    op.create_index(
+        "owl_flow_instrument",
+        "owl_flow",
+        ["instrument", "created_at", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_index(
+        "owl_flow_node",
+        "owl_flow",
+        ["node", "created_at", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_index(
+        "owl_flow_speechless",
+        "owl_flow",
+        ["run_key"],
+        unique=False,
+        postgresql_where=sa.text(
+            "latest AND status IN ('failed', 'held', 'removed') AND fingerprint IS NULL"
+        ),
+    )
+    op.create_index(
+        "owl_flow_status",
+        "owl_flow",
+        ["status", "created_at", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_index(
+        "owl_flow_updated",
+        "owl_flow",
+        ["updated_at", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_index(
+        "owl_flow_workflow",
+        "owl_flow",
+        ["workflow", "created_at", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_table(
+        "owl_flow_mark",
+        sa.Column(
+            "id",
+            sa.BigInteger(),
+            sa.Identity(always=True),
+            nullable=False,
+            comment="Order of the marks.",
+        ),
+        sa.Column("run_key", sa.BigInteger(), nullable=False, comment="The run."),
+        sa.Column(
+            "at",
+            sa.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When the change began.",
+        ),
+        sa.PrimaryKeyConstraint("id"),
+        comment="Runs of which something has changed and which owl_flow does not show yet.",
+    )
+    op.create_table(
+        "owl_accepted_error",
+        sa.Column("node", sa.Text(), nullable=False, comment="The node."),
+        sa.Column("error_kind", sa.Text(), nullable=False, comment="Kind of the error."),
+        sa.Column(
+            "fingerprint",
+            sa.Text(),
+            nullable=False,
+            comment="The message without names and numbers.",
+        ),
+        sa.Column("reason", sa.Text(), nullable=False, comment="Why it is accepted."),
+        sa.Column("accepted_by", sa.Text(), nullable=False, comment="Who accepted it."),
+        sa.Column(
+            "accepted_at",
+            sa.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When.",
+        ),
+        sa.Column(
+            "until",
+            sa.TIMESTAMP(timezone=True),
+            nullable=True,
+            comment="Until when; for ever when empty.",
+        ),
+        sa.PrimaryKeyConstraint("node", "error_kind", "fingerprint"),
+        comment="Failures that somebody knows of: the console shows them apart.",
+    )
+    for statement in _TRIGGERS:
+        op.execute(statement)
+    op.execute("INSERT INTO owl_flow_mark (run_key) SELECT run_key FROM owl_run")
+
+
+def downgrade() -> None:
+    """Drop them."""
+    op.execute("DROP FUNCTION owl_flow_marked() CASCADE")
+    op.drop_table("owl_accepted_error")
+    op.drop_table("owl_flow_mark")
+    op.drop_table("owl_flow")
