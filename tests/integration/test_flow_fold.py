@@ -67,7 +67,7 @@ def node(connection: Any, run: int, name: str, state: str, **more: Any) -> None:
 
 def row(connection: Any, run: int, names: dict[int, str] | None = None) -> dict[str, Any]:
     with connection, connection.cursor() as cur:
-        flow_fold.fold(cur, names or NAMES)
+        flow_fold.fold(cur, NAMES if names is None else names)
     return sql(connection, "SELECT * FROM owl_flow WHERE run_key = %(r)s", r=run)[0]
 
 
