@@ -1,0 +1,1 @@
+"""OWL's pages inside Airflow's web UI: a FastAPI application and the bundle that it serves."""
