@@ -153,7 +153,8 @@ class ArrivalState(StrEnum):
 
     ``accepted``: journalled, on its way to its place. Then one of: ``queued`` (it has an entry),
     ``collected`` (its association or a jitter file is waited for), ``stored`` (a companion file),
-    ``verified`` (its checksum was asked for), ``duplicate``, ``quarantined``.
+    ``verified`` (its checksum was asked for), ``duplicate``, ``quarantined``, and
+    from there ``discarded`` (deleted by an operator).
     """
 
     ACCEPTED = "accepted"
@@ -163,6 +164,7 @@ class ArrivalState(StrEnum):
     VERIFIED = "verified"
     DUPLICATE = "duplicate"
     QUARANTINED = "quarantined"
+    DISCARDED = "discarded"
 
 
 class AssociationState(StrEnum):

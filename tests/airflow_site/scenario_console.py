@@ -33,7 +33,9 @@ def web() -> Iterator[Any]:
     bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
     assert not bag.import_errors, bag.import_errors
     sync_bag_to_db(bag, "dags-folder", None)
-    with TestClient(create_app(apps="core"), base_url=BASE, raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(apps="core"), base_url=BASE, raise_server_exceptions=False
+    ) as client:
         yield client
 
 
@@ -156,6 +158,19 @@ def runs() -> Iterator[dict[str, int]]:
         cur.execute("TRUNCATE owl_run, owl_attempt, owl_node, owl_command, owl_flow, owl_audit")
 
 
+def sql(text: str, *values: Any) -> list[tuple[Any, ...]]:
+    url = Settings.from_environment().database_url
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cur:
+        cur.execute(text, values)
+        return list(cur.fetchall()) if cur.description else []
+
+
+def post(web: Any, path: str, role: str = "admin", **body: Any) -> Any:
+    answer = web.post(f"/owl/api{path}", json=body, headers=cookie(role))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
 def fold(connection: Any) -> None:
     from htcondor_operator.mirror.flow import look
 
@@ -199,10 +214,7 @@ def test_a_run_with_its_log(web: Any, runs: dict[str, int], tmp_path: Path) -> N
     key = runs["j8bt05njq"]
     err = tmp_path / "b.err"
     err.write_text("".join(f"line {n}\n" for n in range(1, 3001)) + "the end\n")
-    with closing(psycopg2.connect(Settings.from_environment().database_url)) as connection:
-        with connection, connection.cursor() as cur:
-            cur.execute("UPDATE owl_node SET err_path = %s, submitted_at = now() WHERE node = 'B'",
-                        (str(err),))  # fmt: skip
+    sql("UPDATE owl_node SET err_path = %s, submitted_at = now() WHERE node = 'B'", str(err))
     found = get(web, f"/runs/{key}")
     assert [n["state"] for n in found["nodes"]] == ["done", "failed"]
     assert found["nodes"][1]["exit_sentence"]
@@ -230,16 +242,15 @@ def test_commands_say_what_they_will_do_and_why_not(web: Any, runs: dict[str, in
     answer = act(web, action="hold", run_keys=[*keys, 999], dry_run=True).json()
     assert answer["done"] == 0
     assert [bool(item["why_not"]) for item in answer["items"]] == [True, True, True]
-    with closing(psycopg2.connect(Settings.from_environment().database_url)) as connection:
-        with connection, connection.cursor() as cur:
-            cur.execute("UPDATE owl_run SET state = 'running' WHERE run_key = %s", (keys[0],))
-        answer = act(web, action="priority", priority=7, run_keys=keys, reason="urgent").json()
-        assert answer["done"] == 1
-        with connection.cursor() as cur:
-            cur.execute("SELECT verb, run_key, argument, requested_by, reason FROM owl_command")
-            assert cur.fetchall() == [("priority", keys[0], {"priority": 7}, "op", "urgent")]
-            cur.execute("SELECT who, subject, action, reason FROM owl_audit")
-            assert cur.fetchall() == [("op", f"run {keys[0]}", "priority", "urgent")]
+    sql("UPDATE owl_run SET state = 'running' WHERE run_key = %s", keys[0])
+    answer = act(web, action="priority", priority=7, run_keys=keys, reason="urgent").json()
+    assert answer["done"] == 1
+    assert sql("SELECT verb, run_key, argument, requested_by, reason FROM owl_command") == [
+        ("priority", keys[0], {"priority": 7}, "op", "urgent")
+    ]
+    assert sql("SELECT who, subject, action, reason FROM owl_audit") == [
+        ("op", f"run {keys[0]}", "priority", "urgent")
+    ]
     assert act(web, action="priority", run_keys=keys).status_code == 422
     assert act(web, action="retry_from", run_keys=keys).status_code == 422
     assert act(web, action="hold", run_keys=keys, resaon="typo").status_code == 422
@@ -251,3 +262,121 @@ def test_me_tells_what_the_pages_may_show(web: Any) -> None:
     assert admin["can"]["operate"]
     assert "drill" in viewer["workflows"]
     assert viewer["exit_codes"]
+
+
+def test_one_cause_is_one_row_and_can_be_accepted(web: Any, runs: dict[str, int]) -> None:
+    found = get(web, "/errors")["rows"]
+    assert [(g["node"], g["n"]) for g in found] == [("B", 2)]
+    group = found[0]
+    members = get(
+        web, "/errors/runs", cause_node="B", cause_kind=group["error_kind"],
+        cause_fingerprint=group["fingerprint"],
+    )  # fmt: skip
+    assert {r["dataset"] for r in members["rows"]} == set(runs)
+    cause = {name: group[name] for name in ("node", "error_kind", "fingerprint")}
+    assert post(web, "/errors/accept", **cause)["done"] == 0  # without a reason
+    assert post(web, "/errors/accept", **cause, reason="known", dry_run=True)["done"] == 0
+    assert get(web, "/errors")["rows"][0]["accepted_by"] is None
+    assert post(web, "/errors/accept", **cause, reason="known")["done"] == 1
+    assert get(web, "/errors")["rows"][0]["accepted_by"] == "admin"
+    assert post(web, "/errors/accept", **cause, accepted=False)["done"] == 1
+    assert get(web, "/errors")["rows"][0]["accepted_by"] is None
+
+
+@pytest.fixture
+def entries() -> Iterator[list[int]]:
+    from htcondor_operator.blackboard.new_entries import NewEntry
+    from htcondor_operator.blackboard.queue_entries import add_entries
+
+    url = Settings.from_environment().database_url
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cur:
+        add_entries(cur, [NewEntry(fileset=f"d{n}", type="drill") for n in range(3)])
+    yield [row[0] for row in sql("SELECT id FROM owl_queue ORDER BY fileset")]
+    sql("TRUNCATE owl_queue, owl_queue_history, owl_queue_tally, owl_audit")
+
+
+def test_queue_and_history(web: Any, entries: list[int]) -> None:
+    page = get(web, "/queue", limit=2)
+    assert [r["fileset"] for r in page["rows"]] == ["d0", "d1"]
+    page = get(web, "/queue", limit=2, cursor=page["next"])
+    assert [r["fileset"] for r in page["rows"]] == ["d2"]
+    assert get(web, "/queue", fileset="d1")["rows"][0]["id"] == entries[1]
+    assert get(web, "/queue/totals")["rows"][0]["unshoveled"] == 3
+    told = post(web, "/queue/actions", action="priority", priority=9, ids=entries[:2],
+                dry_run=True)  # fmt: skip
+    assert [item["why_not"] for item in told["items"]] == [None, None]
+    assert told["done"] == 0
+    assert sql("SELECT DISTINCT priority FROM owl_queue") == [(0,)]
+    assert sql("SELECT * FROM owl_audit") == []
+    assert post(web, "/queue/actions", action="priority", priority=9, ids=entries[:1])["done"] == 1
+    told = post(web, "/queue/actions", "op", action="remove", ids=[entries[2], 999], reason="old")
+    assert told["done"] == 1
+    assert [bool(i["why_not"]) for i in told["items"]] == [False, True]
+    assert get(web, "/history")["rows"][0]["fileset"] == "d2"
+    assert sql("SELECT who, action, reason FROM owl_audit ORDER BY id") == [
+        ("admin", "priority", None), ("op", "remove", "old"),
+    ]  # fmt: skip
+
+
+def test_pollers_start_and_stop_as_in_airflows_own_page(web: Any) -> None:
+    names = [line["name"] for line in get(web, "/pollers")["rows"]]
+    assert "DP_ACS" in names
+    told = post(web, "/pollers/DP_ACS/actions", action="stop", dry_run=True)
+    assert told["done"] == 0
+    before = sql("SELECT is_paused FROM dag WHERE dag_id = 'poll_dp_acs'")
+    post(web, "/pollers/DP_ACS/actions", action="stop", reason="maintenance")
+    assert sql("SELECT is_paused FROM dag WHERE dag_id = 'poll_dp_acs'") == [(True,)]
+    assert before == [(False,)]
+    again = post(web, "/pollers/DP_ACS/actions", action="stop")
+    assert again["items"][0]["why_not"]
+    post(web, "/pollers/DP_ACS/actions", action="start")
+    assert sql("SELECT is_paused FROM dag WHERE dag_id = 'poll_dp_acs'") == [(False,)]
+    events = sql("SELECT owner FROM log WHERE event = 'owl_pause'")
+    assert events == [("admin",), ("admin",)]
+
+
+def test_quarantine(web: Any, tmp_path: Path) -> None:
+    numbers = []
+    for name in ("a.fits", "b.fits"):
+        (tmp_path / "q").mkdir(exist_ok=True)
+        (tmp_path / "q" / name).write_text("bad")
+        numbers += sql(
+            "INSERT INTO owl_arrival (poller, name, directory, sha256, bytes, state, path, "
+            "modified_at) VALUES ('DP_ACS', %s, %s, 'x', 3, 'quarantined', %s, now()) RETURNING id",
+            name, str(tmp_path), str(tmp_path / "q" / name),
+        )[0]  # fmt: skip
+    listed = get(web, "/pollers/arrivals", state="quarantined")["rows"]
+    assert {row["id"] for row in listed} == set(numbers)
+    told = post(web, "/pollers/quarantine/actions", action="delete", ids=numbers, dry_run=True)
+    assert told["done"] == 0
+    assert (tmp_path / "q" / "b.fits").exists()
+    assert post(web, "/pollers/quarantine/actions", action="release", ids=numbers[:1])["done"] == 1
+    assert (tmp_path / "a.fits").exists()
+    told = post(web, "/pollers/quarantine/actions", action="delete", ids=numbers, reason="junk")
+    assert told["done"] == 1
+    assert not (tmp_path / "q" / "b.fits").exists()
+    assert sql("SELECT state FROM owl_arrival WHERE id = %s", numbers[1]) == [("discarded",)]
+    sql("TRUNCATE owl_arrival, owl_audit")
+
+
+def test_campaigns(web: Any, entries: list[int]) -> None:
+    sql("INSERT INTO owl_campaign (name, type, state, source, created_by) "
+        "VALUES ('flats', 'drill', 'running', 'list', 'me')")  # fmt: skip
+    for number, fileset in zip(entries, ("d0", "d1", "d2"), strict=True):
+        sql("UPDATE owl_queue SET campaign = 'flats' WHERE id = %s", number)
+        sql("INSERT INTO owl_campaign_member (campaign, fileset, type, entry) "
+            "VALUES ('flats', %s, 'drill', %s)", fileset, number)  # fmt: skip
+    assert get(web, "/campaigns")["rows"][0]["name"] == "flats"
+    assert get(web, "/campaigns/flats")["open"] == 3
+    told = post(web, "/campaigns/flats/actions", action="pause", dry_run=True)
+    assert "3 entries" in told["summary"]
+    assert sql("SELECT DISTINCT state FROM owl_queue") == [("waiting",)]
+    assert post(web, "/campaigns/flats/actions", action="pause", reason="night")["done"] == 1
+    assert sql("SELECT DISTINCT state FROM owl_queue") == [("paused",)]
+    refused = post(web, "/campaigns/flats/actions", action="approve")
+    assert refused["items"][0]["why_not"]
+    assert post(web, "/campaigns/flats/actions", action="resume")["done"] == 1
+    assert len(get(web, "/campaigns/flats/members", state=["waiting"])["rows"]) == 3
+    assert post(web, "/campaigns/flats/actions", action="cancel")["done"] == 1
+    assert sql("SELECT count(*) FROM owl_queue") == [(0,)]
+    sql("TRUNCATE owl_campaign, owl_campaign_member")

@@ -200,6 +200,15 @@ def retry(cur: Cursor, number: int, path: str, *, sha256: str, size: int, reason
     )
 
 
+def discard(cur: Cursor, number: int, reason: str) -> None:
+    """Note that a file of the quarantine was deleted."""
+    cur.execute(
+        "UPDATE owl_arrival SET state = %(state)s, reason = %(reason)s, updated_at = now()"
+        " WHERE id = %(id)s",
+        {"state": ArrivalState.DISCARDED.value, "reason": reason, "id": number},
+    )
+
+
 def stays(cur: Cursor, number: int, path: str, reason: str) -> None:
     """Say that a file is still where it was delivered, and why."""
     cur.execute(

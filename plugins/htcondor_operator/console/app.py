@@ -13,14 +13,30 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
-from htcondor_operator.console import flow_routes, me_routes, run_routes
+from htcondor_operator.console import (
+    campaign_routes,
+    error_routes,
+    flow_routes,
+    me_routes,
+    poller_routes,
+    queue_routes,
+    run_routes,
+)
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/owl"
 STATIC = Path(__file__).with_name("static")
-ROUTERS = (me_routes.router, flow_routes.router, run_routes.router)
+ROUTERS = (
+    me_routes.router,
+    flow_routes.router,
+    run_routes.router,
+    error_routes.router,
+    queue_routes.router,
+    poller_routes.router,
+    campaign_routes.router,
+)
 
 _STATUS = {ErrorKind.INTERNAL: 500, ErrorKind.SCHEDD_SILENT: 503}
 

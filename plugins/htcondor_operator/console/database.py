@@ -63,10 +63,20 @@ class Connections:
         finally:
             self._give(connection)
 
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Give a connection for functions that make their own transactions."""
+        connection = self._living()
+        connection.rollback()
+        try:
+            yield connection
+        finally:
+            self._give(connection)
+
     def _living(self) -> Connection:
         connection = self._take()
         try:
-            with connection.cursor() as cur:
+            with connection, connection.cursor() as cur:
                 cur.execute("SELECT 1")
         except psycopg2.OperationalError:
             connection.close()

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/flow", tags=["flow"])
 Names = Annotated[list[str], Query(max_length=200)]
 
 
-def chosen(  # noqa: PLR0917 - FastAPI reads the query's parameters from the signature
+def chosen(
     who: ReaderDep,
     search: Annotated[
         str | None, Query(max_length=63, description="The dataset begins so.")

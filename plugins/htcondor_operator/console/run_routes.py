@@ -86,7 +86,7 @@ def show(who: ReaderDep, run_key: int) -> dict[str, Any]:
 
 
 @router.get("/{run_key}/log")
-def log(  # noqa: PLR0917 - FastAPI reads the query's parameters from the signature
+def log(
     who: ReaderDep,
     run_key: int,
     stream: Stream = Stream.OUT,

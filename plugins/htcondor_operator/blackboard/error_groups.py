@@ -1,0 +1,111 @@
+"""Failed and held datasets by their cause: one row for four hundred datasets with one fault."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from htcondor_operator.blackboard.audit_rows import audit
+from htcondor_operator.blackboard.flow_views import Filter, where
+from htcondor_operator.blackboard.rows import named_rows
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+MOST = 500
+"""Groups of one answer, the largest first."""
+
+_FAILED = "status IN ('failed', 'held', 'removed')"
+
+_GROUPS = """
+WITH g AS (
+    SELECT coalesce(node, '') AS node, coalesce(error_kind, '') AS error_kind,
+           coalesce(fingerprint, '') AS fingerprint, count(*) AS n,
+           count(*) FILTER (WHERE status = 'held') AS held,
+           min(coalesce(ended_at, updated_at)) AS first_at,
+           max(coalesce(ended_at, updated_at)) AS last_at, max(run_key) AS sample,
+           array_agg(DISTINCT workflow) AS workflows
+      FROM owl_flow WHERE {condition}
+     GROUP BY 1, 2, 3 ORDER BY n DESC, last_at DESC LIMIT %(most)s)
+SELECT g.*, f.dataset AS sample_dataset, f.error_message AS sample_message, f.exit_code,
+       f.exit_signal, a.reason AS accepted_reason, a.accepted_by, a.accepted_at, a.until
+  FROM g JOIN owl_flow f ON f.run_key = g.sample
+  LEFT JOIN owl_accepted_error a
+    ON (a.node, a.error_kind, a.fingerprint) = (g.node, g.error_kind, g.fingerprint)
+   AND (a.until IS NULL OR a.until > now())
+ ORDER BY (a.node IS NOT NULL), g.n DESC, g.last_at DESC
+"""
+
+
+def groups(cur: Cursor, chosen: Filter) -> list[dict[str, Any]]:
+    """Return groups of failures, accepted ones last, the largest first."""
+    condition, values = where(chosen)
+    cur.execute(_GROUPS.format(condition=f"{condition} AND {_FAILED}"), {**values, "most": MOST})
+    return named_rows(cur)
+
+
+def members(
+    cur: Cursor, chosen: Filter, cause: Sequence[str], *, most: int
+) -> list[dict[str, Any]]:
+    """Return the runs of a group (node, error kind, fingerprint), the latest first."""
+    node, error_kind, fingerprint = cause
+    condition, values = where(chosen)
+    cur.execute(
+        f"""
+        SELECT run_key, dataset, workflow, status, ended_at FROM owl_flow
+         WHERE {condition} AND {_FAILED} AND coalesce(node, '') = %(g_node)s
+           AND coalesce(error_kind, '') = %(g_kind)s
+           AND coalesce(fingerprint, '') = %(g_fingerprint)s
+         ORDER BY run_key DESC LIMIT %(most)s
+        """,  # noqa: S608 - ours
+        {
+            **values,
+            "g_node": node,
+            "g_kind": error_kind,
+            "g_fingerprint": fingerprint,
+            "most": most,
+        },
+    )
+    return named_rows(cur)
+
+
+def accept(
+    cur: Cursor,
+    cause: Sequence[str],
+    *,
+    who: str,
+    reason: str,
+    until: datetime | None,
+) -> None:
+    """Note that a cause (node, error kind, fingerprint) is known; once more changes the reason."""
+    node, error_kind, fingerprint = cause
+    values = {"node": node, "kind": error_kind, "fingerprint": fingerprint}
+    cur.execute(
+        """
+        INSERT INTO owl_accepted_error (node, error_kind, fingerprint, reason, accepted_by, until)
+        VALUES (%(node)s, %(kind)s, %(fingerprint)s, %(reason)s, %(who)s, %(until)s)
+        ON CONFLICT (node, error_kind, fingerprint) DO UPDATE
+        SET reason = excluded.reason, accepted_by = excluded.accepted_by, accepted_at = now(),
+            until = excluded.until
+        """,
+        {**values, "reason": reason, "who": who, "until": until},
+    )
+    after = {**values, "until": until.isoformat() if until else None}
+    audit(cur, who=who, subject="errors", action="accept", after=after, reason=reason)
+
+
+def withdraw(cur: Cursor, cause: Sequence[str], *, who: str, reason: str | None) -> bool:
+    """Take an acceptance back; return whether there was one."""
+    node, error_kind, fingerprint = cause
+    values = {"node": node, "kind": error_kind, "fingerprint": fingerprint}
+    cur.execute(
+        """
+        DELETE FROM owl_accepted_error
+         WHERE (node, error_kind, fingerprint) = (%(node)s, %(kind)s, %(fingerprint)s)
+        """,
+        values,
+    )
+    if cur.rowcount:
+        audit(cur, who=who, subject="errors", action="withdraw", before=values, reason=reason)
+    return bool(cur.rowcount)

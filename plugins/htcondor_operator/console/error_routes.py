@@ -1,0 +1,71 @@
+"""``/errors``: failed and held datasets by cause."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from htcondor_operator.blackboard import error_groups
+from htcondor_operator.console.access import AdministratorDep, ReaderDep
+from htcondor_operator.console.database import connections
+from htcondor_operator.console.flow_routes import FilterDep, with_words
+from htcondor_operator.console.models import Item, Outcome, Write
+
+router = APIRouter(prefix="/errors", tags=["errors"])
+
+MOST = 10_000
+"""Runs of one group in an answer."""
+
+
+class Cause(Write):
+    """A cause, as :func:`groups` names it."""
+
+    node: str = Field(max_length=200)
+    error_kind: str = Field(max_length=200)
+    fingerprint: str = Field(max_length=64)
+    until: datetime | None = Field(None, description="Accepted until then; null: for ever.")
+    accepted: bool = Field(True, description="False takes the acceptance back.")
+
+
+@router.get("")
+def groups(chosen: FilterDep) -> dict[str, Any]:
+    """Return failures grouped by node, kind and fingerprint of the message."""
+    with connections.transaction() as cur:
+        return {"rows": [with_words(row) for row in error_groups.groups(cur, chosen)]}
+
+
+@router.get("/runs")
+def runs(
+    who: ReaderDep, chosen: FilterDep, cause_node: str, cause_kind: str, cause_fingerprint: str
+) -> dict[str, Any]:
+    """Return the runs of one group, for a bulk rescue."""
+    with connections.transaction() as cur:
+        cause = (cause_node, cause_kind, cause_fingerprint)
+        rows = error_groups.members(cur, chosen, cause, most=MOST)
+    return {"rows": rows}
+
+
+@router.post("/accept")
+def accept(who: AdministratorDep, wanted: Cause) -> Outcome:
+    """Accept a known failure with a reason, or take that back."""
+    cause = (wanted.node, wanted.error_kind, wanted.fingerprint)
+    name = " ".join(part for part in cause[:2] if part)
+    if wanted.accepted and not (wanted.reason or "").strip():
+        item = Item(key=wanted.fingerprint, name=name, will="", why_not="Give a reason.")
+        return Outcome(summary="nothing was accepted", items=[item], done=0)
+    will = "shown apart from now on" if wanted.accepted else "shown among the others again"
+    done = 0
+    if not wanted.dry_run:
+        with connections.transaction() as cur:
+            if wanted.accepted:
+                error_groups.accept(
+                    cur, cause, who=who.name, reason=wanted.reason or "", until=wanted.until
+                )
+                done = 1
+            else:
+                done = int(error_groups.withdraw(cur, cause, who=who.name, reason=wanted.reason))
+    item = Item(key=wanted.fingerprint, name=name, will=will)
+    return Outcome(summary=f"{name}: {will}", items=[item], done=done)
