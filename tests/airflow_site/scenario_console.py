@@ -380,3 +380,61 @@ def test_campaigns(web: Any, entries: list[int]) -> None:
     assert post(web, "/campaigns/flats/actions", action="cancel")["done"] == 1
     assert sql("SELECT count(*) FROM owl_queue") == [(0,)]
     sql("TRUNCATE owl_campaign, owl_campaign_member")
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Three products near the pole, across RA 0, with a preview; one file is on its shelf."""
+    monkeypatch.setenv("OWL_ARCHIVE", str(tmp_path))
+    for number, (ra, dec) in enumerate(((359.99, 10.0), (0.01, 10.0), (180.0, 89.99))):
+        for name, subtype in (("flt.fits", "flt"), ("preview.png", "preview")):
+            sql(
+                "INSERT INTO owl_product (obs_id, dataset, name, obs_collection, "
+                "obs_publisher_did, dataproduct_type, dataproduct_subtype, calib_level, "
+                "access_url, access_format, access_estsize, bytes, sha256, instrument_name, "
+                "target_name, s_ra, s_dec, workflow) VALUES (%s, %s, %s, 'HST', 'ivo://x', "
+                "'image', %s, 2, 'file:x', 'application/fits', 1, 1, 'x', 'ACS', %s, %s, %s, "
+                "'drill')",
+                f"d{number}", f"d{number}", f"d{number}_{name}", subtype, f"NGC 10{number}_x",
+                ra, dec,
+            )  # fmt: skip
+    (tmp_path / "d0").mkdir()
+    (tmp_path / "d0" / "d0_flt.fits").write_bytes(b"SIMPLE")
+    (tmp_path / "d0" / "d0_preview.png").write_bytes(b"PNG")
+    yield tmp_path
+    sql("TRUNCATE owl_product")
+
+
+def test_products_are_found_by_name_target_and_cone(web: Any, shelf: Path) -> None:
+    def found(**query: Any) -> list[str]:
+        return sorted(row["dataset"] for row in get(web, "/products", **query)["rows"])
+
+    assert found() == ["d0", "d1", "d2"]
+    assert found(target="ngc 101") == ["d1"]
+    assert found(target="%") == []
+    assert found(ra=0.0, dec=10.0, radius=0.02) == ["d0", "d1"]
+    assert found(ra=0.0, dec=89.99, radius=0.03) == ["d2"]
+    assert found(ra=0.0, dec=10.0, radius=0.005) == []
+    page = get(web, "/products", sort="dataset", limit=2)
+    assert page["rows"][0]["preview"]
+    rest = get(web, "/products", sort="dataset", limit=2, cursor=page["next"])
+    assert [r["dataset"] for r in rest["rows"]] == ["d2"]
+    for query in ({"ra": 1}, {"ra": 400, "dec": 0, "radius": 1}):
+        answer = web.get("/owl/api/products", params=query, headers=bearer("viewer"))
+        assert answer.status_code == 422
+        assert "ra" in answer.json()["detail"]["message"]
+
+
+def test_files_come_from_the_datasets_shelf_only(web: Any, shelf: Path) -> None:
+    rows = {r["dataset"]: r for r in get(web, "/products")["rows"]}
+    taken = web.get(f"/owl/api/products/{rows['d0']['id']}/file", headers=bearer("viewer"))
+    assert taken.content == b"SIMPLE"
+    assert "attachment" in taken.headers["content-disposition"]
+    shown = web.get(f"/owl/api/products/{rows['d0']['preview']}/file", headers=bearer("viewer"))
+    assert shown.headers["content-type"] == "image/png"
+    absent = web.get(f"/owl/api/products/{rows['d1']['id']}/file", headers=bearer("viewer"))
+    assert absent.status_code == 404
+    (shelf / "secret").write_text("s")
+    sql("UPDATE owl_product SET name = '../secret' WHERE id = %s", rows["d0"]["id"])
+    stolen = web.get(f"/owl/api/products/{rows['d0']['id']}/file", headers=bearer("viewer"))
+    assert stolen.status_code == 404

@@ -285,4 +285,5 @@ owl_product = sa.Table(
     sa.Index("owl_product_run", "run_key"),
     sa.Index("owl_product_observation", "obs_id"),
     sa.Index("owl_product_archived", "archived_at"),
+    sa.Index("owl_product_position", "s_dec"),
 )

@@ -19,6 +19,7 @@ from htcondor_operator.console import (
     flow_routes,
     me_routes,
     poller_routes,
+    product_routes,
     queue_routes,
     run_routes,
 )
@@ -36,6 +37,7 @@ ROUTERS = (
     queue_routes.router,
     poller_routes.router,
     campaign_routes.router,
+    product_routes.router,
 )
 
 _STATUS = {ErrorKind.INTERNAL: 500, ErrorKind.SCHEDD_SILENT: 503}

@@ -263,6 +263,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("node", "error_kind", "fingerprint"),
         comment="Failures that somebody knows of: the console shows them apart.",
     )
+    op.create_index("owl_product_position", "owl_product", ["s_dec"], unique=False)
     for statement in _TRIGGERS:
         op.execute(statement)
     op.execute("INSERT INTO owl_flow_mark (run_key) SELECT run_key FROM owl_run")
@@ -271,6 +272,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     op.execute("DROP FUNCTION owl_flow_marked() CASCADE")
+    op.drop_index("owl_product_position", table_name="owl_product")
     op.drop_table("owl_accepted_error")
     op.drop_table("owl_flow_mark")
     op.drop_table("owl_flow")
