@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from htcondor_operator.bench.watch import Say
@@ -92,7 +93,7 @@ def _piece(cur: Cursor, low: int, high: int, total: int) -> None:
     from psycopg2.extras import Json
 
     cur.execute("SET LOCAL statement_timeout = 0")
-    edges = [list(pair) for pair in zip(NODES, NODES[1:], strict=False)]
+    edges = [list(pair) for pair in pairwise(NODES)]
     cur.execute("SELECT coalesce(max(run_key), 0) FROM owl_run")
     first = (cur.fetchone() or (0,))[0]
     graph = Json({"nodes": list(NODES), "edges": edges})

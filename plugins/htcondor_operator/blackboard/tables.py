@@ -5,6 +5,7 @@ from __future__ import annotations
 from htcondor_operator.blackboard import (  # noqa: F401 - they register
     flow_tables,
     intake_tables,
+    pool_tables,
     queue_tally,
     run_tables,
 )

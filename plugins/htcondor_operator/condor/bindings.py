@@ -130,6 +130,10 @@ class Bindings:
         ad = cast(Ad, self._call("job_totals", {}))
         return JobTotals(*(int(ad[f"Allusers{name}"]) for name in ("Idle", "Running", "Held")))
 
+    def slots(self, projection: Sequence[str]) -> list[Ad]:
+        """Return the slots of the pool as the collector knows them."""
+        return cast(list[Ad], self._call("slots", {"projection": list(projection)}))
+
     def history(
         self,
         constraint: str,

@@ -94,6 +94,10 @@ class _Calls:
         (summary,) = self._schedd().query("true", [], opts=only)
         return _plain_ad(summary)
 
+    def slots(self, projection: list[str]) -> list[dict[str, Any]]:
+        kind = self._htcondor.AdType.Startd
+        return [_plain_ad(ad) for ad in self._htcondor.Collector().query(kind, True, projection)]
+
     def history(
         self, constraint: str, projection: list[str], match: int, since: str | None
     ) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from htcondor_operator.console import (
     flow_routes,
     me_routes,
     poller_routes,
+    pool_routes,
     product_routes,
     queue_routes,
     run_routes,
@@ -38,6 +39,7 @@ ROUTERS = (
     poller_routes.router,
     campaign_routes.router,
     product_routes.router,
+    pool_routes.router,
 )
 
 _STATUS = {ErrorKind.INTERNAL: 500, ErrorKind.SCHEDD_SILENT: 503}

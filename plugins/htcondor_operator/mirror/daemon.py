@@ -27,6 +27,7 @@ from htcondor_operator.condor.heartbeat import Heartbeat, Status
 from htcondor_operator.mirror.catalogue import Cataloguer
 from htcondor_operator.mirror.flow import Flow
 from htcondor_operator.mirror.janitor import Janitor
+from htcondor_operator.mirror.pool import PoolWatch
 from htcondor_operator.mirror.reconcile import Inquirer
 from htcondor_operator.mirror.worker import Worker
 from htcondor_operator.settings import Settings
@@ -66,13 +67,15 @@ class Daemon:
             self.status,
             lambda: connect(self.settings, application="mirror heartbeat", autocommit=True),
         )
-        inquirer = Inquirer(Bindings(), self.options.reconcile_seconds)
+        bindings = Bindings()
+        inquirer = Inquirer(bindings, self.options.reconcile_seconds)
         janitor = Janitor(lambda: connect(self.settings, application="mirror janitor"), Retention())
         catalogue = Cataloguer(
             lambda: connect(self.settings, application="mirror catalogue"), self.settings.archive
         )
         flow = Flow(lambda: connect(self.settings, application="mirror flow"))
-        for thread in (heartbeat, inquirer, janitor, catalogue, flow):
+        pool = PoolWatch(bindings, lambda: connect(self.settings, application="mirror pool"))
+        for thread in (heartbeat, inquirer, janitor, catalogue, flow, pool):
             thread.start()
         pause = 0.5
         try:
@@ -88,6 +91,7 @@ class Daemon:
         finally:
             catalogue.stop()
             flow.stop()
+            pool.stop()
             janitor.stop()
             inquirer.stop()
             heartbeat.stop()

@@ -264,6 +264,77 @@ def upgrade() -> None:
         comment="Failures that somebody knows of: the console shows them apart.",
     )
     op.create_index("owl_product_position", "owl_product", ["s_dec"], unique=False)
+    op.create_table(
+        "owl_slot",
+        sa.Column("name", sa.Text(), nullable=False, comment="Name of the slot."),
+        sa.Column("machine", sa.Text(), nullable=False, comment="Its machine."),
+        sa.Column("kind", sa.Text(), nullable=False, comment="Static, Partitionable or Dynamic."),
+        sa.Column("state", sa.Text(), nullable=False, comment="Unclaimed, Claimed, Owner, ..."),
+        sa.Column("activity", sa.Text(), nullable=False, comment="Idle, Busy, Retiring, ..."),
+        sa.Column(
+            "cpus",
+            sa.Float(),
+            nullable=False,
+            comment="Cores of the slot; what is left, if it is partitionable.",
+        ),
+        sa.Column("memory_mb", sa.Float(), nullable=False, comment="Memory of the slot."),
+        sa.Column("disk_mb", sa.Float(), nullable=False, comment="Disk of the slot."),
+        sa.Column(
+            "gpus", sa.Float(), server_default="0", nullable=False, comment="GPUs of the slot."
+        ),
+        sa.Column("load", sa.Float(), nullable=True, comment="Load average of the machine."),
+        sa.Column("owner", sa.Text(), nullable=True, comment="Whose job runs in it."),
+        sa.Column("job", sa.Text(), nullable=True, comment="The job, cluster.proc."),
+        sa.Column(
+            "since",
+            sa.TIMESTAMP(timezone=True),
+            nullable=True,
+            comment="When it entered its state.",
+        ),
+        sa.Column(
+            "seen_at",
+            sa.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When the collector last told of it.",
+        ),
+        sa.PrimaryKeyConstraint("name"),
+        comment="The pool's slots as the collector last told.",
+    )
+    op.create_index("owl_slot_machine", "owl_slot", ["machine"], unique=False)
+    op.create_table(
+        "owl_machine",
+        sa.Column("machine", sa.Text(), nullable=False, comment="Name of the machine."),
+        sa.Column(
+            "present",
+            sa.Boolean(),
+            nullable=False,
+            comment="Whether the collector knows of it now.",
+        ),
+        sa.Column("cpus", sa.Float(), nullable=False, comment="Cores in all."),
+        sa.Column("memory_mb", sa.Float(), nullable=False, comment="Memory in all."),
+        sa.Column("gpus", sa.Float(), server_default="0", nullable=False, comment="GPUs in all."),
+        sa.Column("software", sa.Text(), nullable=True, comment="Its HTCondor."),
+        sa.Column(
+            "joined_at",
+            sa.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When it came, this time.",
+        ),
+        sa.Column(
+            "left_at", sa.TIMESTAMP(timezone=True), nullable=True, comment="When it was missed."
+        ),
+        sa.Column(
+            "seen_at",
+            sa.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When the collector last told of it.",
+        ),
+        sa.PrimaryKeyConstraint("machine"),
+        comment="Execute machines that were ever seen, and whether they are here.",
+    )
     for statement in _TRIGGERS:
         op.execute(statement)
     op.execute("INSERT INTO owl_flow_mark (run_key) SELECT run_key FROM owl_run")
@@ -273,6 +344,8 @@ def downgrade() -> None:
     """Drop them."""
     op.execute("DROP FUNCTION owl_flow_marked() CASCADE")
     op.drop_index("owl_product_position", table_name="owl_product")
+    op.drop_table("owl_machine")
+    op.drop_table("owl_slot")
     op.drop_table("owl_accepted_error")
     op.drop_table("owl_flow_mark")
     op.drop_table("owl_flow")
