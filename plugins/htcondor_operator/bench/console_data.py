@@ -75,6 +75,10 @@ def fill(connection: Connection, runs: int, say: Say) -> None:
         with connection, connection.cursor() as cur:
             _piece(cur, low, high, runs)
         say(f"{high} of {runs} runs")
+    with connection, connection.cursor() as cur:
+        # Each run has three marks by now; one is enough.
+        cur.execute("TRUNCATE owl_flow_mark")
+        cur.execute("INSERT INTO owl_flow_mark (run_key) SELECT run_key FROM owl_run")
     folded = 0
     while piece := look(connection):
         folded += piece

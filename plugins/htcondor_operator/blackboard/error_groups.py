@@ -23,8 +23,8 @@ WITH g AS (
     SELECT coalesce(node, '') AS node, coalesce(error_kind, '') AS error_kind,
            coalesce(fingerprint, '') AS fingerprint, count(*) AS n,
            count(*) FILTER (WHERE status = 'held') AS held,
-           min(coalesce(ended_at, updated_at)) AS first_at,
-           max(coalesce(ended_at, updated_at)) AS last_at, max(run_key) AS sample,
+           min(created_at) AS first_at,
+           max(created_at) AS last_at, max(run_key) AS sample,
            array_agg(DISTINCT workflow) AS workflows
       FROM owl_flow WHERE {condition}
      GROUP BY 1, 2, 3 ORDER BY n DESC, last_at DESC LIMIT %(most)s)

@@ -36,6 +36,14 @@ FLOW_COMMENTS: dict[str, dict[str, str]] = {
         "updated_at": "When something last changed.",
         "lag_s": "Seconds from the latest event of the node to its row in the blackboard.",
     },
+    "owl_flow_tally": {
+        "": "Numbers of latest runs, kept by triggers of owl_flow.",
+        "dag_id": "Airflow's DAG.",
+        "workflow": "The workflow.",
+        "instrument": "The instrument; empty when not known.",
+        "status": "State of the runs.",
+        "n": "How many.",
+    },
     "owl_flow_mark": {
         "": "Runs of which something has changed and which owl_flow does not show yet.",
         "id": "Order of the marks.",

@@ -62,14 +62,29 @@ owl_flow = sa.Table(
     sa.Column("lag_s", sa.Float),
     _by("created", "created_at"),
     _by("updated", "updated_at"),
-    _by("ended", "ended_at"),
+    sa.Index(
+        "owl_flow_ended",
+        sa.text("ended_at DESC NULLS LAST"),
+        sa.text("run_key DESC"),
+        postgresql_where=_LATEST,
+    ),
     _by("dataset", "dataset"),
     _by("status", "status", "created_at"),
     _by("workflow", "workflow", "created_at"),
+    _by("workflow_dataset", "workflow", "dataset"),
     _by("instrument", "instrument", "created_at"),
     _by("node", "node", "created_at"),
     _by("campaign", "campaign", "created_at", where=sa.text("campaign IS NOT NULL")),
-    _by("errors", "node", "error_kind", "fingerprint", where=_FAILED),
+    # Groups of failures are counted in the index alone.
+    sa.Index(
+        "owl_flow_errors",
+        "node",
+        "error_kind",
+        "fingerprint",
+        "run_key",
+        postgresql_where=_FAILED,
+        postgresql_include=["latest", "status", "dag_id", "workflow", "instrument", "created_at"],
+    ),
     sa.Index(
         "owl_flow_speechless",
         "run_key",
@@ -79,6 +94,16 @@ owl_flow = sa.Table(
     ),
     sa.Index("owl_flow_history", "dataset", "workflow", "run_key"),
     sa.Index("owl_flow_all", "created_at", "run_key"),
+)
+
+owl_flow_tally = sa.Table(
+    "owl_flow_tally",
+    metadata,
+    sa.Column("dag_id", sa.Text, primary_key=True),
+    sa.Column("workflow", sa.Text, primary_key=True),
+    sa.Column("instrument", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, primary_key=True),
+    sa.Column("n", sa.BigInteger, nullable=False),
 )
 
 owl_flow_mark = sa.Table(
@@ -111,6 +136,41 @@ END
 $$"""
 
 
+# Only one process folds at a time, so that nobody waits for a number.
+TALLY_FUNCTION = """
+CREATE OR REPLACE FUNCTION owl_flow_tallied() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
+        SELECT dag_id, workflow, coalesce(instrument, ''), status, count(*)
+        FROM new_rows WHERE latest GROUP BY 1, 2, 3, 4
+        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
+        SELECT dag_id, workflow, coalesce(instrument, ''), status, -count(*)
+        FROM old_rows WHERE latest GROUP BY 1, 2, 3, 4
+        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+    ELSE
+        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
+        SELECT dag_id, workflow, coalesce(instrument, ''), status, sum(c)
+        FROM (SELECT dag_id, workflow, instrument, status, 1 AS c FROM new_rows WHERE latest
+              UNION ALL
+              SELECT dag_id, workflow, instrument, status, -1 FROM old_rows WHERE latest) AS d
+        GROUP BY 1, 2, 3, 4 HAVING sum(c) <> 0
+        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+    END IF;
+    RETURN NULL;
+END
+$$"""
+
+_TRANSITION = {
+    "insert": "NEW TABLE AS new_rows",
+    "update": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
+    "delete": "OLD TABLE AS old_rows",
+}
+
+
 def trigger(table: str, event: str) -> str:
     """Return the DDL of a statement trigger that marks the runs of changed rows."""
     return (
@@ -133,6 +193,22 @@ for _table in (owl_run, owl_attempt, owl_node):
 
 TRIGGERS = (FUNCTION, *(trigger(table, event) for table in MARKED for event in EVENTS))
 """What makes PostgreSQL leave marks. The migration has it word for word."""
+
+TALLY = (
+    TALLY_FUNCTION,
+    *(
+        f"CREATE TRIGGER owl_flow_tally_{event} AFTER {event.upper()} ON owl_flow "
+        f"REFERENCING {rows} FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_tallied()"
+        for event, rows in _TRANSITION.items()
+    ),
+)
+
+owl_flow_tally.add_is_dependent_on(owl_flow)
+for _statement in TALLY:
+    sa.event.listen(owl_flow_tally, "after_create", _ddl(_statement))
+sa.event.listen(
+    owl_flow_tally, "after_drop", _ddl("DROP FUNCTION IF EXISTS owl_flow_tallied() CASCADE")
+)
 
 for _statement in TRIGGERS:
     sa.event.listen(owl_flow_mark, "after_create", _ddl(_statement))

@@ -1,9 +1,11 @@
 """The data flow as people see it: pages of runs by filter and sort, and totals."""
 
+# ruff: noqa: S608 - the statements are put together from this module's own words.
+
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +16,15 @@ from htcondor_operator.blackboard.rows import named_rows
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
+_CREATED = ("created_at", "timestamptz")
+
 ORDERS = {
-    "created": Order("created_at", "timestamptz"),
-    "updated": Order("updated_at", "timestamptz"),
-    "ended": Order("ended_at", "timestamptz", nullable=True),
-    "dataset": Order("dataset", "text"),
-    "status": Order("status", "text"),
-    "workflow": Order("workflow", "text"),
+    "created": Order((_CREATED,)),
+    "updated": Order((("updated_at", "timestamptz"),)),
+    "ended": Order((("ended_at", "timestamptz"),), nullable=True),
+    "dataset": Order((("dataset", "text"),)),
+    "status": Order((("status", "text"), _CREATED)),
+    "workflow": Order((("workflow", "text"), _CREATED)),
 }
 
 _COLUMNS = """run_key, dag_id, run_id, dataset, workflow, instrument, campaign, status, latest,
@@ -110,45 +114,69 @@ def page(
         The sort or the cursor is not valid.
     """
     order, descending = keyset.order_of(sort, ORDERS)
-    place = keyset.decode(cursor, sort) if cursor else None
+    place = keyset.decode(cursor, sort, order) if cursor else None
     after, by, at = keyset.clause(order, descending, "run_key", place)
     condition, values = where(chosen)
     cur.execute(
-        f"SELECT {_COLUMNS} FROM owl_flow WHERE {condition} AND {after} "  # noqa: S608 - ours
+        f"SELECT {_COLUMNS} FROM owl_flow WHERE {condition} AND {after} "
         f"ORDER BY {by} LIMIT %(limit)s",
         {**values, **at, "limit": limit + 1},
     )
-    rows = named_rows(cur)
-    if len(rows) <= limit:
-        return rows, None
-    last = rows[limit - 1]
-    value = last[order.column]
-    text = value.isoformat() if isinstance(value, datetime) else value
-    return rows[:limit], keyset.encode(sort, text, last["run_key"])
+    return keyset.cut(named_rows(cur), limit, sort, order, "run_key")
 
 
 def keys(cur: Cursor, chosen: Filter, most: int) -> list[int]:
     """Return the keys of the runs that a filter takes, newest first."""
     condition, values = where(chosen)
     cur.execute(
-        f"SELECT run_key FROM owl_flow WHERE {condition} "  # noqa: S608 - ours
-        "ORDER BY run_key DESC LIMIT %(most)s",
+        f"SELECT run_key FROM owl_flow WHERE {condition} ORDER BY run_key DESC LIMIT %(most)s",
         {**values, "most": most},
     )
     return [row[0] for row in cur.fetchall()]
 
 
-def totals(cur: Cursor, chosen: Filter) -> dict[str, dict[str, int]]:
-    """Return the numbers of runs by status, workflow and instrument."""
-    condition, values = where(chosen)
+MOST_COUNTED = 50_000
+"""Runs that are counted one by one, when the filter is not one that is kept in numbers."""
+
+_TALLIED = frozenset({"dags", "status", "workflow", "instrument"})
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Numbers of runs; `complete` says whether more than could be counted fit."""
+
+    status: dict[str, int]
+    workflow: dict[str, int]
+    instrument: dict[str, int]
+    complete: bool
+
+
+def totals(cur: Cursor, chosen: Filter) -> Totals:
+    """Return the numbers of runs by status, workflow and instrument.
+
+    They are kept for the filters that the page begins with; for others runs are counted, up to
+    :data:`MOST_COUNTED`.
+    """
+    given = {name for name, value in vars(chosen).items() if value or value == []}
+    if given <= _TALLIED:
+        condition, values = where(replace(chosen, history=True))
+        source = f"SELECT status, workflow, instrument, n FROM owl_flow_tally WHERE {condition}"
+    else:
+        condition, values = where(chosen)
+        source = (
+            f"SELECT status, workflow, coalesce(instrument, '') AS instrument, 1 AS n "
+            f"FROM owl_flow WHERE {condition} LIMIT {MOST_COUNTED}"
+        )
     cur.execute(
-        "SELECT status, workflow, instrument, count(*) AS n FROM owl_flow "  # noqa: S608 - ours
-        f"WHERE {condition} GROUP BY 1, 2, 3",
+        f"SELECT status, workflow, instrument, sum(n)::bigint AS n FROM ({source}) t "
+        "GROUP BY 1, 2, 3 HAVING sum(n) > 0",
         values,
     )
+    rows = named_rows(cur)
     out: dict[str, dict[str, int]] = {"status": {}, "workflow": {}, "instrument": {}}
-    for row in named_rows(cur):
+    for row in rows:
         for facet, counted in out.items():
             name = row[facet] or "other"
             counted[name] = counted.get(name, 0) + row["n"]
-    return out
+    counted_all = given <= _TALLIED or sum(row["n"] for row in rows) < MOST_COUNTED
+    return Totals(**out, complete=counted_all)

@@ -1,6 +1,6 @@
 """Pages by key instead of by offset: the thousandth page costs as much as the first.
 
-A cursor holds the last row's sort value and key. It is opaque to clients and checked on return.
+A cursor holds the last row's sort values and key. It is opaque to clients and checked on return.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from htcondor_operator.vocabulary import ErrorKind, OwlError
@@ -17,39 +18,49 @@ from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 @dataclass(frozen=True)
 class Order:
-    """A sort: SQL expression of the value, its SQL type, and which rows have none.
+    """A sort.
 
     Parameters
     ----------
-    column
-        The column (checked: it comes from a table of ours, never from a client).
-    type
-        SQL type that a cursor's text is cast to.
+    columns
+        Columns and the SQL types that a cursor's texts are cast to; never from a client. A unique
+        key comes after them and settles ties. All go in one direction, as an index does.
     nullable
-        Rows without a value come last, whatever the direction.
+        Whether the first column may be null: then it is the only one. Nulls come last when the
+        sort descends and first when it ascends.
     """
 
-    column: str
-    type: str
+    columns: tuple[tuple[str, str], ...]
     nullable: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns as a row has them."""
+        return tuple(column.rpartition(".")[2] for column, _ in self.columns)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a page begins: after the row with this value and key."""
+    """Where a page begins: after the row with these values and key."""
 
-    value: str | None
-    key: int | str
+    values: tuple[str | None, ...]
+    key: int
 
 
-def encode(sort: str, value: object, key: int | str) -> str:
+def after_row(sort: str, order: Order, row: Mapping[str, Any], key: str) -> str:
     """Return a cursor for the page after a row."""
-    text = None if value is None else str(value)
-    raw = json.dumps([sort, text, key], separators=(",", ":")).encode()
+    values = [_text(row[name]) for name in order.names]
+    raw = json.dumps([sort, values, row[key]], separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def decode(cursor: str, sort: str) -> Place:
+def _text(value: object) -> str | None:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if value is None else str(value)
+
+
+def decode(cursor: str, sort: str, order: Order) -> Place:
     """Return the place that a cursor names.
 
     Raises
@@ -59,17 +70,17 @@ def decode(cursor: str, sort: str) -> Place:
     """
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        made_for, value, key = json.loads(raw)
-        if made_for != sort or not isinstance(key, int | str) or isinstance(key, bool):
+        made_for, values, key = json.loads(raw)
+        if made_for != sort or not isinstance(key, int) or isinstance(key, bool):
             raise ValueError(made_for)
-        if not isinstance(value, str | None):
-            raise TypeError(value)
+        if len(values) != len(order.columns) or not all(isinstance(v, str | None) for v in values):
+            raise TypeError(values)
     except (ValueError, TypeError, binascii.Error) as error:
         raise OwlError(
             ErrorKind.BAD_CONF,
             f"cursor = {cursor[:40]!r} is not one of this list and sort; begin at its first page.",
         ) from error
-    return Place(value, key)
+    return Place(tuple(values), key)
 
 
 def order_of(sort: str, orders: Mapping[str, Order]) -> tuple[Order, bool]:
@@ -98,27 +109,36 @@ def clause(
     order, descending
         The sort.
     key
-        Column that is unique; it settles ties, in the direction of the sort.
+        Column that is unique.
     place
         The end of the page before; None for the first page.
     """
     way, sign = ("DESC", "<") if descending else ("ASC", ">")
-    if order.column == key:
-        by = f"{key} {way}"
-        if place is None:
-            return "true", by, {}
-        return f"{key} {sign} %(after_key)s", by, {"after_key": place.key}
-    by = (
-        f"{order.column} {way} NULLS LAST, {key} {way}"
-        if order.nullable
-        else (f"{order.column} {way}, {key} {way}")
-    )
+    nulls = (" NULLS LAST" if descending else " NULLS FIRST") if order.nullable else ""
+    by = ", ".join([*(f"{c} {way}{nulls}" for c, _ in order.columns), f"{key} {way}"])
     if place is None:
         return "true", by, {}
-    values = {"after": place.value, "after_key": place.key}
-    after = f"({order.column}, {key}) {sign} (%(after)s::{order.type}, %(after_key)s)"
+    values: dict[str, Any] = {f"after{n}": v for n, v in enumerate(place.values)}
+    values["after_key"] = place.key
+    here = f"({', '.join([*(c for c, _ in order.columns), key])})"
+    there = ", ".join(f"%(after{n})s::{kind}" for n, (_, kind) in enumerate(order.columns))
+    after = f"{here} {sign} ({there}, %(after_key)s)"
     if not order.nullable:
         return after, by, values
-    if place.value is None:
-        return f"({order.column} IS NULL AND {key} {sign} %(after_key)s)", by, values
-    return f"({after} OR {order.column} IS NULL)", by, values
+    return _with_nulls(order.columns[0][0], key, place, after, descending=descending), by, values
+
+
+def _with_nulls(column: str, key: str, place: Place, after: str, *, descending: bool) -> str:
+    among_nulls = f"({column} IS NULL AND {key} {'<' if descending else '>'} %(after_key)s)"
+    if place.values[0] is not None:
+        return f"({after} OR {column} IS NULL)" if descending else after
+    return among_nulls if descending else f"({among_nulls} OR {column} IS NOT NULL)"
+
+
+def cut(
+    rows: Sequence[dict[str, Any]], limit: int, sort: str, order: Order, key: str
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Return a page of `limit` rows out of one row more, and the next page's cursor."""
+    if len(rows) <= limit:
+        return list(rows), None
+    return list(rows[:limit]), after_row(sort, order, rows[limit - 1], key)

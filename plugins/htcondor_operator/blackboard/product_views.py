@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 ORDERS = {
-    "archived": Order("p.archived_at", "timestamptz"),
-    "observed": Order("p.observed_at", "timestamptz", nullable=True),
-    "dataset": Order("p.dataset", "text"),
+    "archived": Order((("p.archived_at", "timestamptz"),)),
+    "observed": Order((("p.observed_at", "timestamptz"),), nullable=True),
+    "dataset": Order((("p.dataset", "text"),)),
 }
 LARGEST_CONE = 10.0
 _BESIDE = "('preview', 'thumb', 'trailer')"
@@ -123,7 +123,7 @@ def page(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return a page of products with their previews' numbers, and the next page's cursor."""
     order, descending = keyset.order_of(sort, ORDERS)
-    place = keyset.decode(cursor, sort) if cursor else None
+    place = keyset.decode(cursor, sort, order) if cursor else None
     after, by, at = keyset.clause(order, descending, "p.id", place)
     condition, values = _where(search)
     cur.execute(
@@ -145,13 +145,7 @@ def page(
         """,  # noqa: S608 - ours
         {**values, **at, "limit": limit + 1},
     )
-    rows = named_rows(cur)
-    if len(rows) <= limit:
-        return rows, None
-    last = rows[limit - 1]
-    value = last[order.column.removeprefix("p.")]
-    text = value.isoformat() if isinstance(value, datetime) else value
-    return rows[:limit], keyset.encode(sort, text, last["id"])
+    return keyset.cut(named_rows(cur), limit, sort, order, "id")
 
 
 def product(cur: Cursor, number: int) -> dict[str, Any] | None:

@@ -35,7 +35,14 @@ AIRFLOW_READABLE = ("dag", "dag_run", "dag_version", "log_template")
 _RUN_TABLES = (*WRITABLE, *READABLE, "owl_event")
 
 
-CONSOLE = ("owl_flow", "owl_flow_mark", "owl_accepted_error", "owl_slot", "owl_machine")
+CONSOLE = (
+    "owl_flow",
+    "owl_flow_tally",
+    "owl_flow_mark",
+    "owl_accepted_error",
+    "owl_slot",
+    "owl_machine",
+)
 """Tables of the console: triggers with the owner's rights leave the marks in one of them."""
 
 

@@ -55,6 +55,7 @@ class Totals(BaseModel):
     status: dict[str, int]
     workflow: dict[str, int]
     instrument: dict[str, int]
+    complete: bool
 
 
 @router.get("")
@@ -71,7 +72,7 @@ def flow(
 def totals(chosen: FilterDep) -> Totals:
     """Return how many runs there are by status, workflow and instrument."""
     with connections.transaction() as cur:
-        return Totals(**flow_views.totals(cur, chosen))
+        return Totals(**vars(flow_views.totals(cur, chosen)))
 
 
 def with_words(row: dict[str, Any]) -> dict[str, Any]:

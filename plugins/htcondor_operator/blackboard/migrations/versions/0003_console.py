@@ -1,4 +1,4 @@
-"""The console's tables: one wide row per run, made from marks that triggers leave."""
+"""The console's tables: one wide row per run, made from marks that triggers leave; the pool."""
 
 from __future__ import annotations
 
@@ -19,12 +19,41 @@ BEGIN
     RETURN NULL;
 END
 $$""",
+    """
+CREATE OR REPLACE FUNCTION owl_flow_tallied() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
+        SELECT dag_id, workflow, coalesce(instrument, ''), status, count(*)
+        FROM new_rows WHERE latest GROUP BY 1, 2, 3, 4
+        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
+        SELECT dag_id, workflow, coalesce(instrument, ''), status, -count(*)
+        FROM old_rows WHERE latest GROUP BY 1, 2, 3, 4
+        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+    ELSE
+        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
+        SELECT dag_id, workflow, coalesce(instrument, ''), status, sum(c)
+        FROM (SELECT dag_id, workflow, instrument, status, 1 AS c FROM new_rows WHERE latest
+              UNION ALL
+              SELECT dag_id, workflow, instrument, status, -1 FROM old_rows WHERE latest) AS d
+        GROUP BY 1, 2, 3, 4 HAVING sum(c) <> 0
+        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+    END IF;
+    RETURN NULL;
+END
+$$""",
     "CREATE TRIGGER owl_run_flow_insert AFTER INSERT ON owl_run REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
     "CREATE TRIGGER owl_run_flow_update AFTER UPDATE ON owl_run REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
     "CREATE TRIGGER owl_attempt_flow_insert AFTER INSERT ON owl_attempt REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
     "CREATE TRIGGER owl_attempt_flow_update AFTER UPDATE ON owl_attempt REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
     "CREATE TRIGGER owl_node_flow_insert AFTER INSERT ON owl_node REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
     "CREATE TRIGGER owl_node_flow_update AFTER UPDATE ON owl_node REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_marked()",
+    "CREATE TRIGGER owl_flow_tally_insert AFTER INSERT ON owl_flow REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_tallied()",
+    "CREATE TRIGGER owl_flow_tally_update AFTER UPDATE ON owl_flow REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_tallied()",
+    "CREATE TRIGGER owl_flow_tally_delete AFTER DELETE ON owl_flow REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_tallied()",
 )
 
 
@@ -157,7 +186,7 @@ def upgrade() -> None:
     op.create_index(
         "owl_flow_ended",
         "owl_flow",
-        ["ended_at", "run_key"],
+        [sa.literal_column("ended_at DESC NULLS LAST"), sa.literal_column("run_key DESC")],
         unique=False,
         postgresql_where=sa.text("latest"),
     )
@@ -167,6 +196,7 @@ def upgrade() -> None:
         ["node", "error_kind", "fingerprint", "run_key"],
         unique=False,
         postgresql_where=sa.text("latest AND status IN ('failed', 'held', 'removed')"),
+        postgresql_include=["latest", "status", "dag_id", "workflow", "instrument", "created_at"],
     )
     op.create_index(
         "owl_flow_history", "owl_flow", ["dataset", "workflow", "run_key"], unique=False
@@ -214,6 +244,25 @@ def upgrade() -> None:
         ["workflow", "created_at", "run_key"],
         unique=False,
         postgresql_where=sa.text("latest"),
+    )
+    op.create_index(
+        "owl_flow_workflow_dataset",
+        "owl_flow",
+        ["workflow", "dataset", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("latest"),
+    )
+    op.create_table(
+        "owl_flow_tally",
+        sa.Column("dag_id", sa.Text(), nullable=False, comment="Airflow's DAG."),
+        sa.Column("workflow", sa.Text(), nullable=False, comment="The workflow."),
+        sa.Column(
+            "instrument", sa.Text(), nullable=False, comment="The instrument; empty when not known."
+        ),
+        sa.Column("status", sa.Text(), nullable=False, comment="State of the runs."),
+        sa.Column("n", sa.BigInteger(), nullable=False, comment="How many."),
+        sa.PrimaryKeyConstraint("dag_id", "workflow", "instrument", "status"),
+        comment="Numbers of latest runs, kept by triggers of owl_flow.",
     )
     op.create_table(
         "owl_flow_mark",
@@ -263,7 +312,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("node", "error_kind", "fingerprint"),
         comment="Failures that somebody knows of: the console shows them apart.",
     )
-    op.create_index("owl_product_position", "owl_product", ["s_dec"], unique=False)
     op.create_table(
         "owl_slot",
         sa.Column("name", sa.Text(), nullable=False, comment="Name of the slot."),
@@ -335,6 +383,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("machine"),
         comment="Execute machines that were ever seen, and whether they are here.",
     )
+    op.create_index("owl_product_position", "owl_product", ["s_dec"], unique=False)
     for statement in _TRIGGERS:
         op.execute(statement)
     op.execute("INSERT INTO owl_flow_mark (run_key) SELECT run_key FROM owl_run")
@@ -344,8 +393,8 @@ def downgrade() -> None:
     """Drop them."""
     op.execute("DROP FUNCTION owl_flow_marked() CASCADE")
     op.drop_index("owl_product_position", table_name="owl_product")
-    op.drop_table("owl_machine")
-    op.drop_table("owl_slot")
-    op.drop_table("owl_accepted_error")
-    op.drop_table("owl_flow_mark")
+    for table in ("owl_machine", "owl_slot", "owl_accepted_error", "owl_flow_mark"):
+        op.drop_table(table)
+    op.drop_table("owl_flow_tally")
     op.drop_table("owl_flow")
+    op.execute("DROP FUNCTION owl_flow_tallied()")
