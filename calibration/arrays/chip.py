@@ -76,7 +76,7 @@ class Chip:
 
     `raw` holds the stored integers; `zero` is what to add to them. `dq` is the whole untrimmed
     frame with the raw file's flags and the bad-pixel table's. A reference that is None is not
-    applied.
+    applied. `levelled` is the untrimmed frame after BLEVCORR when another module has done it.
     """
 
     raw: Array
@@ -96,6 +96,7 @@ class Chip:
     subtract_level: bool = True
     electrons: bool = True
     virtual: Virtual | None = None
+    levelled: F32 | None = None
 
 
 @dataclass
@@ -108,6 +109,7 @@ class Result:
     before: tuple[F32, F32, I16] | None = None
     mean_dark: float = 0.0
     levels: dict[str, float] = field(default_factory=dict)
+    mean_level: float | None = None
 
 
 def f32(array: Array, rows: slice, columns: slice) -> F32:

@@ -13,7 +13,9 @@ def acs_block(chip: Chip, amp: Amp, raw_rows: slice) -> tuple[F32, F32, I16]:
     """DQICORR, BIASCORR, gain, BLEVCORR, full well, ERR for one block: electrons."""
     sci, dq = raw_values(chip, amp, raw_rows, amp.raw_x)
     previous = bias_error(chip, amp, raw_rows) * np.float32(amp.gain)
-    if chip.subtract_level:
+    if chip.levelled is not None:
+        sci = np.array(chip.levelled[raw_rows, amp.raw_x])
+    elif chip.subtract_level:
         sci = (sci.astype(np.float64) - level_at(amp, raw_rows)).astype(np.float32)
     flag_full_well(chip, sci, dq, raw_rows, amp)
     noise = np.float32(amp.read_noise)

@@ -34,7 +34,7 @@ def calibrate(
     after_rows
         Called now and then, so that the caller can release mapped pages of the references.
     """
-    if chip.subtract_level:
+    if chip.subtract_level and chip.levelled is None:
         measure_levels(chip)
     ny, nx = chip.shape
     sci, err = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)

@@ -24,6 +24,13 @@ def raw_values(chip: Chip, amp: Amp, rows: slice, columns: slice) -> tuple[F32, 
     return counts, dq
 
 
+def readout_columns(chip: Chip) -> list[tuple[Amp, slice]]:
+    """Return which columns of the whole raw frame each amplifier read, overscan included."""
+    starts = [0, *(amp.raw_x.start for amp in chip.amps[1:])]
+    ends = [*starts[1:], chip.raw.shape[1]]
+    return [(amp, slice(*pair)) for amp, *pair in zip(chip.amps, starts, ends, strict=True)]
+
+
 def measure_levels(chip: Chip) -> None:
     """Fit every amplifier's bias level (and drift along the line) from the overscan."""
     lines = slice(chip.trim_y, chip.trim_y + chip.shape[0])

@@ -86,7 +86,9 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         header.set("BUNIT", unit)
     levels = list(result.levels.values())
     if levels:
-        headers[0].set("MEANBLEV", header_float(sum(levels) / len(levels)))
+        mean = result.mean_level
+        mean = sum(levels) / len(levels) if mean is None else mean
+        headers[0].set("MEANBLEV", header_float(mean))
     if not before and item.chip.dark is not None:
         headers[0].set("MEANDARK", header_float(result.mean_dark))
     return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
