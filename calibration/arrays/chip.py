@@ -17,6 +17,7 @@ I16 = NDArray[Any]
 Array = NDArray[Any]
 
 BLOCK_ROWS = 16
+BLOCK_PIXELS = 32768
 ZERO = np.float32(0)
 
 
@@ -90,6 +91,8 @@ class Chip:
     bias: Image | None = None
     dark: Image | None = None
     dark_time: float = 0.0
+    flash: Image | None = None
+    flash_time: float = 0.0
     flat: Image | None = None
     full_well: Array | None = None
     full_well_level: float | None = None
