@@ -78,6 +78,7 @@ class Chip:
     `raw` holds the stored integers; `zero` is what to add to them. `dq` is the whole untrimmed
     frame with the raw file's flags and the bad-pixel table's. A reference that is None is not
     applied. `levelled` is the untrimmed frame after BLEVCORR when another module has done it.
+    `corrected` corrects calacs's slips instead of reproducing them.
     """
 
     raw: Array
@@ -100,6 +101,7 @@ class Chip:
     electrons: bool = True
     virtual: Virtual | None = None
     levelled: F32 | None = None
+    corrected: bool = False
 
 
 @dataclass

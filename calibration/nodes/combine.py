@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from calibration.algorithm import KEYWORD, algorithm_of, record_algorithm
 from calibration.arrays.chip import Result
 from calibration.arrays.crrej import Combined, Member, Parameters, combine
 from calibration.arrays.dark_flat import dark_and_flat
@@ -68,7 +69,7 @@ def run(context: Context) -> None:
         step("CRCOMB nothing to do: CRCORR is not PERFORM in any exposure")
         return
     inputs = [_open(context, name) for name in members]
-    _check(inputs)
+    _check(context, inputs)
     parameters = _parameters(context, inputs)
     exposure = open_exposure(
         context, inputs[0].file, inputs[0].hdus, detector_of(inputs[0].primary, inputs[0].file)
@@ -94,9 +95,15 @@ def _open(context: Context, name: str) -> Input:
     return Input(name, path.name, hdus, image_sets(hdus, path.name))
 
 
-def _check(inputs: Sequence[Input]) -> None:
+def _check(context: Context, inputs: Sequence[Input]) -> None:
     first = inputs[0]
     for item in inputs:
+        if algorithm_of(item.primary) != context.algorithm:
+            raise CalibrationError(
+                ExitCode.ASSOCIATION_ERROR,
+                f"{item.file}: {KEYWORD} = {algorithm_of(item.primary)!r}, but this run's "
+                f"algorithm is {context.algorithm!s}; calibrate the member again",
+            )
         if item.time <= 0:
             raise CalibrationError(
                 ExitCode.ASSOCIATION_ERROR,
@@ -151,6 +158,7 @@ def _parameters(context: Context, inputs: Sequence[Input]) -> Parameters:
             bad_input=int(row["BADINPDQ"]),
             initial=str(row["INITGUES"]).strip(),
             sky=str(row["SKYSUB"]).strip(),
+            corrected=context.algorithm.corrects,
         )
     except (LookupError, ValueError) as error:
         raise CalibrationError(
@@ -231,6 +239,7 @@ def _primary(
     times = sum(item.time for item in inputs)
     out.set("ROOTNAME", context.dataset)
     out.set("CAL_VER", VERSION)
+    record_algorithm(out, context.algorithm)
     out.set("CRCORR", "COMPLETE")
     out.set("NEXTEND", 3 * len(results))
     out.set("SKYSUM", header_float(sum(results[0].skies)))

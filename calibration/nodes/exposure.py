@@ -262,6 +262,7 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         subtract_level=performs["BLEVCORR"],
         electrons=detector.order == "electrons",
         virtual=where.virtual,
+        corrected=exposure.context.algorithm.corrects,
     )
     return chip, where
 

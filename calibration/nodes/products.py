@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from calibration.algorithm import record_algorithm
 from calibration.arrays.chip import Chip, Result
 from calibration.arrays.statistics import statistics
 from calibration.context import Context, step
@@ -34,6 +35,7 @@ def primary_header(exposure: Exposure, file: str, chips: list[Calibrated]) -> He
     out = exposure.primary.copy()
     out.set("FILENAME", file)
     out.set("CAL_VER", VERSION)
+    record_algorithm(out, exposure.context.algorithm)
     for switch, state in exposure.states.items():
         out.set(switch, state)
     for item in chips:
