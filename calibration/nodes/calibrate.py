@@ -74,6 +74,8 @@ def _tell(exposure: Exposure, chips: list[Calibrated], report: Report | None) ->
     """Note in states and history what the kernel did."""
     references = exposure.references
     chip = chips[0].chip
+    if exposure.context.algorithm.corrects:
+        exposure.history.append("Algorithm: corrected (known slips of calacs are not reproduced).")
     exposure.history += ["CCD parameters table:", *references["CCDTAB"].history()]
     if is_performed(exposure.primary, "DQICORR"):
         table = references.get("BPIXTAB")
