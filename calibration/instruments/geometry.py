@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from calibration.arrays.chip import Amp, Virtual
+import numpy as np
+
+from calibration.arrays.chip import Amp, Array, Image, Virtual
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Header
 from calibration.instruments import Detector
@@ -35,6 +37,100 @@ class Geometry:
     virtual: Virtual | None
     a_to_d_limit: float | None
     full_well_level: float | None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Columns of a reference that a subarray has not: the serial virtual overscan of UVIS."""
+
+    first: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a read-out lies in a reference image: rows, and one or two ranges of columns."""
+
+    rows: slice
+    columns: tuple[slice, ...]
+
+    def of(self, array: Array) -> Array:
+        """Return that part of an array: a view, or a copy when it lies on both sides of a gap."""
+        parts = [array[self.rows, columns] for columns in self.columns]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def cut(self, image: Image) -> Image:
+        """Return that part of SCI, ERR and DQ."""
+        return Image(self.of(image.sci), self.of(image.err), self.of(image.dq))
+
+
+def binning(header: Header) -> tuple[int, int]:
+    """Return the binning in x and y of an image, from LTM1_1 and LTM2_2 (1 / bin)."""
+    x, y = (round(1 / (header.real(key, 1.0) or 1.0)) for key in ("LTM1_1", "LTM2_2"))
+    return x, y
+
+
+def corner(header: Header, trim: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+    """Return the unbinned detector pixel (0-based, x and y) of an image's first pixel.
+
+    `trim` is what is still to be cut from the left and the bottom. LTV counts from the light's
+    start, so overscan in front has negative pixels.
+    """
+    out = []
+    for axis, size, cut in zip((1, 2), binning(header), trim, strict=True):
+        offset = header.real(f"LTV{axis}", 0.0) - cut
+        out.append(round((size - 1) / 2 - size * offset))
+    return out[0], out[1]
+
+
+def window(
+    exposure: Header,
+    shape: tuple[int, int],
+    reference: Header,
+    reference_shape: tuple[int, int],
+    *,
+    trim: tuple[int, int] = (0, 0),
+    gap: Gap | None = None,
+) -> Window | None:
+    """Return where an exposure lies in a reference; None when it does not lie inside.
+
+    Parameters
+    ----------
+    exposure
+        The SCI header of the raw frame: LTV1, LTV2, LTM1_1, LTM2_2.
+    shape
+        Rows and columns that are wanted: of the raw frame, or of the trimmed one.
+    reference, reference_shape
+        Header and shape of the reference's SCI image.
+    trim
+        Columns and rows that `shape` has less than the raw frame at its left and its bottom.
+    gap
+        Columns of the reference that the detector's subarrays do not have.
+
+    Notes
+    -----
+    The rule is hstcal's (FindLine, GetCorner): an image of the same size is taken as it is,
+    otherwise the corners are compared. Binning must agree.
+    """
+    if shape == reference_shape:
+        return Window(slice(0, shape[0]), (slice(0, shape[1]),))
+    if binning(exposure) != binning(reference):
+        return None
+    (ex, ey), (rx, ry) = corner(exposure, trim), corner(reference)
+    bx, by = binning(reference)
+    x, y = (ex - rx) // bx, (ey - ry) // by
+    columns = [slice(x, x + shape[1])]
+    if gap is not None:
+        if x >= gap.first:
+            columns = [slice(x + gap.width, x + gap.width + shape[1])]
+        elif x + shape[1] > gap.first:
+            rest = x + shape[1] - gap.first
+            end = gap.first + gap.width
+            columns = [slice(x, gap.first), slice(end, end + rest)]
+    inside = x >= 0 and y >= 0 and columns[-1].stop <= reference_shape[1]
+    if not inside or y + shape[0] > reference_shape[0]:
+        return None
+    return Window(slice(y, y + shape[0]), tuple(columns))
 
 
 def _fits(row: Row, column: str, value: Any) -> bool:
