@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from calibration.arrays.chip import BLOCK_ROWS, F32, I16, Chip, Result, block_of, mean_gain
-from calibration.arrays.counts import dn_block
+from calibration.arrays.chip import BLOCK_ROWS, F32, I16, Amp, Chip, Result, block_of
+from calibration.arrays.counts import dn_block, dn_rest, flag_sink_pixels
+from calibration.arrays.counts_levels import measure, summary
 from calibration.arrays.dark_flat import divide_flat, subtract_dark
 from calibration.arrays.electrons import acs_block
 from calibration.arrays.levels import level_summary, measure_levels
@@ -28,21 +29,23 @@ def calibrate(
     ----------
     chip
         The exposure and its references. `chip.electrons` chooses the order of ACS (electrons
-        from BIASCORR on) or of WFC3/UVIS and STIS (DN; the caller multiplies by the mean gain).
+        from BIASCORR on) or of WFC3/UVIS and STIS (DN; WFC3's FLATCORR makes it electrons).
     keep_before
         Also return the state before dark and flat, which cosmic-ray rejection needs.
     after_rows
         Called now and then, so that the caller can release mapped pages of the references.
     """
     if chip.subtract_level:
-        measure_levels(chip)
+        (measure_levels if chip.electrons else measure)(chip)
+    if not chip.electrons:
+        flag_sink_pixels(chip)
     ny, nx = chip.shape
     sci, err = np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32)
     dq = np.empty((ny, nx), np.int16)
     before: tuple[F32, F32, I16] | None = None
     if keep_before:
         before = (np.empty_like(sci), np.empty_like(err), np.empty_like(dq))
-    first = acs_block if chip.electrons else dn_block
+    first, rest = (acs_block, _acs_rest) if chip.electrons else (dn_block, dn_rest)
     for start in range(0, ny, BLOCK_ROWS):
         rows = slice(start, min(start + BLOCK_ROWS, ny))
         raw_rows = slice(rows.start + chip.trim_y, rows.stop + chip.trim_y)
@@ -52,21 +55,18 @@ def calibrate(
             if before is not None:
                 for target, values in zip(before, block, strict=True):
                     target[here] = values
-            sci[here], err[here], dq[here] = _second_half(chip, rows, amp.out_x, block)
+            sci[here], err[here], dq[here] = rest(chip, amp, rows, block)
         if rows.stop % RELEASE_ROWS == 0:
             after_rows()
     after_rows()
-    return Result(sci, err, dq, before, levels=level_summary(chip))
+    return Result(sci, err, dq, before, levels=(level_summary if chip.electrons else summary)(chip))
 
 
-def _second_half(
-    chip: Chip, rows: slice, columns: slice, block: tuple[F32, F32, I16]
+def _acs_rest(
+    chip: Chip, amp: Amp, rows: slice, block: tuple[F32, F32, I16]
 ) -> tuple[F32, F32, I16]:
     if chip.dark is not None:
-        scale = chip.dark_time
-        if not chip.electrons:
-            scale /= mean_gain(chip)
-        block = subtract_dark(*block, block_of(chip.dark, rows, columns), scale)
+        block = subtract_dark(*block, block_of(chip.dark, rows, amp.out_x), chip.dark_time)
     if chip.flat is not None:
-        block = divide_flat(*block, block_of(chip.flat, rows, columns))
+        block = divide_flat(*block, block_of(chip.flat, rows, amp.out_x))
     return block

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from calibration.arrays.chip import mean_gain
 from calibration.arrays.dark_flat import mean_of_good
 from calibration.arrays.kernel import calibrate
 from calibration.arrays.overscan import NoOverscan
@@ -12,7 +9,9 @@ from calibration.context import Context, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.fits.planes import ImageSet
-from calibration.instruments import detector_of, is_performed
+from calibration.instruments import ANY_STEP, detector_of, is_performed
+from calibration.nodes.counts_exposure import make_counts_chip
+from calibration.nodes.counts_steps import flux_correction, mean_dark, tell_counts
 from calibration.nodes.exposure import Exposure, make_chip, open_exposure
 from calibration.nodes.photometry import photometry
 from calibration.nodes.products import Calibrated, write_product, write_trailer
@@ -29,18 +28,26 @@ def run(context: Context) -> None:
         run_cos(context)
         return
     exposure = open_exposure(context, path.name, hdus, detector)
-    keep = detector.order == "electrons" and is_performed(hdus[0].header, "CRCORR")
+    if detector.order == "counts" and not is_performed(hdus[0].header, ANY_STEP):
+        raise CalibrationError(
+            ExitCode.NOT_SUPPORTED,
+            f"{path.name}: OBSMODE = {hdus[0].header.text('OBSMODE')!r} and no switch is PERFORM: "
+            "calstis has nothing to do with such an image either; set the switches, then run RF",
+        )
+    keep = is_performed(hdus[0].header, "CRCORR")
     chips = [_calibrate(exposure, images, keep) for images in exposure.sets]
-    _tell(exposure, chips)
+    (_tell if detector.order == "electrons" else tell_counts)(exposure, chips)
     if keep:
         write_product(context, exposure, chips, "blv_tmp")
     photometry(exposure, [c.images for c in chips])
+    flux_correction(exposure, chips)
     write_product(context, exposure, chips, "flt")
     write_trailer(context, exposure)
 
 
 def _calibrate(exposure: Exposure, images: ImageSet, keep: bool) -> Calibrated:
-    chip, where = make_chip(exposure, images)
+    make = make_chip if exposure.detector.order == "electrons" else make_counts_chip
+    chip, where = make(exposure, images)
     with timed(f"CA SCI,{images.version} amps {''.join(a.name for a in where.amps)}"):
         try:
             result = calibrate(chip, keep_before=keep, after_rows=exposure.release)
@@ -50,11 +57,9 @@ def _calibrate(exposure: Exposure, images: ImageSet, keep: bool) -> Calibrated:
                 f"{exposure.file}: SCI,{images.version}: BLEVCORR: {error}; check the raw pixels "
                 "and OSCNTAB",
             ) from error
-    if exposure.detector.order == "dn" and chip.flat is not None:
-        gain = np.float32(mean_gain(chip))
-        result.sci *= gain
-        result.err *= gain
-    if chip.dark is not None:
+    if not chip.electrons:
+        result.mean_dark = mean_dark(chip)
+    elif chip.dark is not None:
         result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious)
     return Calibrated(images, where, chip, result)
 

@@ -27,6 +27,7 @@ from calibration.nodes.best_references import open_reference
 
 #: Steps that calacs or calwf3 have and this version has not: switched on, they are skipped aloud.
 NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "PCTECORR", "SINKCORR", "GLINCORR", "FLUXCORR")
+_KNOWN = {"dn": {"ATODCORR", "FLSHCORR", "FLUXCORR"}, "counts": {"ATODCORR", "SHADCORR"}}
 
 
 class Row(dict[str, Any]):
@@ -93,6 +94,7 @@ class Exposure:
     references: dict[str, Reference] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+    atod_gain: float = 1.0
 
     @property
     def dark_time(self) -> float:
@@ -117,15 +119,25 @@ class Exposure:
         self.history += [f"{switch} complete ...", *lines]
         step(f"CA {switch} complete")
 
+    def skipped(self, switch: str, why: str) -> None:
+        """Note that a step that was switched on is not done, and why: once."""
+        self.states[switch] = "SKIPPED"
+        line = f"{switch} skipped: {why}"
+        if line not in self.history:
+            self.note(line)
+
+    def note(self, line: str) -> None:
+        """Say a line in HISTORY, trailer and standard output."""
+        self.history.append(line)
+        step(f"CA {line}")
+
     def usable(self, switch: str, keyword: str) -> Reference | None:
         """Return the reference of a step that is switched on; None skips the step."""
         reference = self.references.get(keyword)
         if not is_performed(self.primary, switch) or reference is None:
             return None
         if reference.is_dummy:
-            self.states[switch] = "SKIPPED"
-            self.history.append(f"{switch} skipped: PEDIGREE of {reference.name} is DUMMY")
-            step(f"CA {switch} skipped: dummy reference")
+            self.skipped(switch, f"PEDIGREE of {reference.name} is DUMMY")
             return None
         return reference
 
@@ -145,10 +157,10 @@ def open_exposure(context: Context, file: str, hdus: list[Hdu], detector: Detect
                     f"{file}: {keyword} names no file but it is needed; run RF first",
                 )
     for switch in NOT_DONE:
+        if switch in _KNOWN.get(detector.order, ()):
+            continue
         if primary.text(switch).upper() == "PERFORM":
-            exposure.states[switch] = "SKIPPED"
-            exposure.history.append(f"{switch} skipped: not in this version of OWL's calibration")
-            step(f"CA {switch} skipped: not in this version")
+            exposure.skipped(switch, "not in this version of OWL's calibration")
     return exposure
 
 
@@ -229,7 +241,7 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
     ccd = ccd_row(ccdtab.rows(), primary, images.chip, ccdtab.name)
     osc_table = exposure.references.get("OSCNTAB")
     osc = overscan_row(
-        osc_table.rows() if osc_table else None, primary, images.chip, shape,
+        osc_table.rows() if osc_table else [], primary, images.chip, shape,
         osc_table.name if osc_table else "built in",
     )  # fmt: skip
     ltv1 = images.sci.header.real("LTV1", 0.0)
