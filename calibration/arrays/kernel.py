@@ -11,19 +11,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from calibration.arrays.block import Block, Scratch
-from calibration.arrays.chip import (
-    BLOCK_PIXELS,
-    BLOCK_ROWS,
-    F32,
-    I16,
-    Amp,
-    Chip,
-    Result,
-    block_of,
-    mean_gain,
-)
-from calibration.arrays.counts import dn_block
-from calibration.arrays.dark_flat import Corrections, divide_flat, subtract_dark
+from calibration.arrays.chip import BLOCK_PIXELS, BLOCK_ROWS, F32, I16, Chip, Result
+from calibration.arrays.counts import dn_block, dn_rest, flag_sink_pixels
+from calibration.arrays.counts_levels import measure, summary
+from calibration.arrays.dark_flat import Corrections
 from calibration.arrays.electrons import Band, acs_block
 from calibration.arrays.levels import level_summary, measure_levels
 
@@ -41,14 +32,19 @@ def calibrate(
     ----------
     chip
         The exposure and its references. `chip.electrons` chooses the order of ACS (electrons
-        from BIASCORR on) or of WFC3/UVIS and STIS (DN; the caller multiplies by the mean gain).
+        from BIASCORR on) or of WFC3/UVIS and STIS (DN; WFC3's FLATCORR makes it electrons).
     keep_before
         Also return the state before dark and flat, which cosmic-ray rejection needs.
     after_rows
         Called now and then, so that the caller can release mapped pages of the references.
     """
-    if chip.subtract_level and chip.levelled is None:
-        measure_levels(chip)
+    if chip.electrons:
+        if chip.subtract_level and chip.levelled is None:
+            measure_levels(chip)
+    else:
+        if chip.subtract_level:
+            measure(chip)
+        flag_sink_pixels(chip)
     ny, nx = chip.shape
     out = _empty(ny, nx)
     before = _empty(ny, nx) if keep_before else None
@@ -59,7 +55,7 @@ def calibrate(
             released = rows.stop
             after_rows()
     after_rows()
-    return Result(*out, before, levels=level_summary(chip))
+    return Result(*out, before, levels=(level_summary if chip.electrons else summary)(chip))
 
 
 def _empty(ny: int, nx: int) -> Arrays:
@@ -95,17 +91,6 @@ def _dn_rows(chip: Chip, out: Arrays, before: Arrays | None) -> Iterator[slice]:
             if before is not None:
                 for target, values in zip(before, block, strict=True):
                     target[rows, amp.out_x] = values
-            for target, values in zip(out, _dn_rest(chip, amp, rows, block), strict=True):
+            for target, values in zip(out, dn_rest(chip, amp, rows, block), strict=True):
                 target[rows, amp.out_x] = values
         yield rows
-
-
-def _dn_rest(
-    chip: Chip, amp: Amp, rows: slice, block: tuple[F32, F32, I16]
-) -> tuple[F32, F32, I16]:
-    if chip.dark is not None:
-        scale = chip.dark_time / mean_gain(chip)
-        block = subtract_dark(*block, block_of(chip.dark, rows, amp.out_x), scale)
-    if chip.flat is not None:
-        block = divide_flat(*block, block_of(chip.flat, rows, amp.out_x))
-    return block

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from calibration.arrays.chip import Chip, mean_gain
+from calibration.arrays.chip import Chip
 from calibration.arrays.dark_flat import mean_of_good
 from calibration.arrays.kernel import calibrate
 from calibration.arrays.overscan import NoOverscan
@@ -13,9 +11,11 @@ from calibration.context import Context, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.fits.planes import ImageSet
-from calibration.instruments import detector_of, is_performed
+from calibration.instruments import ANY_STEP, detector_of, is_performed
 from calibration.instruments.geometry import Geometry
 from calibration.nodes import bias_level
+from calibration.nodes.counts_exposure import make_counts_chip
+from calibration.nodes.counts_steps import flux_correction, mean_dark, tell_counts
 from calibration.nodes.exposure import Exposure, make_chip, open_exposure
 from calibration.nodes.photometry import photometry
 from calibration.nodes.products import Calibrated, write_product, write_trailer
@@ -32,18 +32,30 @@ def run(context: Context) -> None:
         run_cos(context)
         return
     exposure = open_exposure(context, path.name, hdus, detector)
-    keep = detector.order == "electrons" and is_performed(hdus[0].header, "CRCORR")
-    made = [make_chip(exposure, images) for images in exposure.sets]
-    report = bias_level.level_after_repair(exposure, [chip for chip, _ in made])
+    if detector.order == "counts" and not is_performed(hdus[0].header, ANY_STEP):
+        raise CalibrationError(
+            ExitCode.NOT_SUPPORTED,
+            f"{path.name}: OBSMODE = {hdus[0].header.text('OBSMODE')!r} and no switch is PERFORM: "
+            "calstis has nothing to do with such an image either; set the switches, then run RF",
+        )
+    keep = is_performed(hdus[0].header, "CRCORR")
+    is_acs = detector.order == "electrons"
+    make = make_chip if is_acs else make_counts_chip
+    made = [make(exposure, images) for images in exposure.sets]
+    report = bias_level.level_after_repair(exposure, [chip for chip, _ in made]) if is_acs else None
     chips = []
     for images, (chip, where) in zip(exposure.sets, made, strict=True):
         chips.append(_calibrate(exposure, images, chip, where, keep))
         if report is not None:
             bias_level.note_levels(report, images.chip, chips[-1].result)
-    _tell(exposure, chips, report)
+    if is_acs:
+        _tell(exposure, chips, report)
+    else:
+        tell_counts(exposure, chips)
     if keep:
         write_product(context, exposure, chips, "blv_tmp")
     photometry(exposure, [c.images for c in chips])
+    flux_correction(exposure, chips)
     write_product(context, exposure, chips, "flt")
     write_trailer(context, exposure)
 
@@ -60,12 +72,10 @@ def _calibrate(
                 f"{exposure.file}: SCI,{images.version}: BLEVCORR: {error}; check the raw pixels "
                 "and OSCNTAB",
             ) from error
-    if exposure.detector.order == "dn" and chip.flat is not None:
-        gain = np.float32(mean_gain(chip))
-        result.sci *= gain
-        result.err *= gain
     chip.levelled = None
-    if chip.dark is not None:
+    if not chip.electrons:
+        result.mean_dark = mean_dark(chip)
+    elif chip.dark is not None:
         result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious)
     return Calibrated(images, where, chip, result)
 

@@ -206,9 +206,9 @@ def _write(
         shape: Any = images.sci.shape
         result = dark_and_flat(
             (combined.sci, combined.err, combined.dq),
-            reference_image(dark, images.chip, shape),
+            reference_image(dark, images, shape),
             dark_time,
-            reference_image(flat, images.chip, shape),
+            reference_image(flat, images, shape),
         )
         hdus += _extensions(images, result, len(inputs))
     hdus[0].header.set("FILENAME", path.name)

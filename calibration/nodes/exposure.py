@@ -15,7 +15,14 @@ from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, read_table
 from calibration.fits.planes import ImageSet, image_sets, plane
 from calibration.instruments import Detector, is_performed
-from calibration.instruments.geometry import Geometry, ccd_row, layout, overscan_row
+from calibration.instruments.geometry import (
+    Gap,
+    Geometry,
+    ccd_row,
+    layout,
+    overscan_row,
+    window,
+)
 from calibration.nodes.best_references import open_reference
 
 #: EXPSTART from which WFC has the electronics of the repair of May 2009 (calacs's SM4MJD).
@@ -32,6 +39,7 @@ SUBARRAYS_WITH_OVERHEAD = frozenset(
 
 #: Steps that calacs or calwf3 have and this version has not: switched on, they are skipped aloud.
 NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "PCTECORR", "SINKCORR", "GLINCORR", "FLUXCORR")
+_KNOWN = {"dn": {"ATODCORR", "FLSHCORR", "FLUXCORR"}, "counts": {"ATODCORR", "SHADCORR"}}
 
 
 class Row(dict[str, Any]):
@@ -99,6 +107,7 @@ class Exposure:
     states: dict[str, str] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
     overhead: float = 0.0
+    atod_gain: float = 1.0
 
     @property
     def dark_time(self) -> float:
@@ -134,15 +143,25 @@ class Exposure:
         self.history += [f"{switch} complete ...", *lines]
         step(f"CA {switch} complete")
 
+    def skipped(self, switch: str, why: str) -> None:
+        """Note that a step that was switched on is not done, and why: once."""
+        self.states[switch] = "SKIPPED"
+        line = f"{switch} skipped: {why}"
+        if line not in self.history:
+            self.note(line)
+
+    def note(self, line: str) -> None:
+        """Say a line in HISTORY, trailer and standard output."""
+        self.history.append(line)
+        step(f"CA {line}")
+
     def usable(self, switch: str, keyword: str) -> Reference | None:
         """Return the reference of a step that is switched on; None skips the step."""
         reference = self.references.get(keyword)
         if not is_performed(self.primary, switch) or reference is None:
             return None
         if reference.is_dummy:
-            self.states[switch] = "SKIPPED"
-            self.history.append(f"{switch} skipped: PEDIGREE of {reference.name} is DUMMY")
-            step(f"CA {switch} skipped: dummy reference")
+            self.skipped(switch, f"PEDIGREE of {reference.name} is DUMMY")
             return None
         return reference
 
@@ -162,32 +181,58 @@ def open_exposure(context: Context, file: str, hdus: list[Hdu], detector: Detect
                     f"{file}: {keyword} names no file but it is needed; run RF first",
                 )
     for switch in NOT_DONE:
+        if switch in _KNOWN.get(detector.order, ()):
+            continue
         if primary.text(switch).upper() == "PERFORM":
-            exposure.states[switch] = "SKIPPED"
-            exposure.history.append(f"{switch} skipped: not in this version of OWL's calibration")
-            step(f"CA {switch} skipped: not in this version")
+            exposure.skipped(switch, "not in this version of OWL's calibration")
     return exposure
 
 
-def reference_image(reference: Reference | None, chip: int, shape: tuple[int, int]) -> Image | None:
-    """Return the image of one chip; REFERENCE_BAD when its shape does not fit."""
+def reference_image(
+    reference: Reference | None,
+    images: ImageSet,
+    shape: tuple[int, int],
+    *,
+    trim: tuple[int, int] = (0, 0),
+    gap: Gap | None = None,
+) -> Image | None:
+    """Return a reference's image of an exposure's chip, cut for subarrays.
+
+    Parameters
+    ----------
+    reference
+        None gives None.
+    images
+        The exposure: its chip and its place on the detector (LTV, LTM).
+    shape, trim, gap
+        As :func:`calibration.instruments.geometry.window` wants them.
+
+    Raises
+    ------
+    CalibrationError
+        REFERENCE_BAD when there is no image of this chip, or the exposure does not lie inside.
+    """
     if reference is None:
         return None
     sets = image_sets(reference.hdus, reference.name)
-    chosen = sets[0] if len(sets) == 1 else next((s for s in sets if s.chip == chip), None)
+    alone = sets[0] if len(sets) == 1 else None
+    chosen = alone or next((s for s in sets if s.chip == images.chip), None)
     if chosen is None:
         raise CalibrationError(
             ExitCode.REFERENCE_BAD,
-            f"{reference.keyword} {reference.name} has no image of CCDCHIP {chip}",
+            f"{reference.keyword} {reference.name} has no image of CCDCHIP {images.chip}",
         )
-    sci = plane(chosen.sci, shape)
-    if sci.shape != shape:
+    found: Any = chosen.sci.shape or shape
+    place = window(images.sci.header, shape, chosen.sci.header, found, trim=trim, gap=gap)
+    if place is None:
         raise CalibrationError(
             ExitCode.REFERENCE_BAD,
-            f"{reference.keyword} {reference.name} has {sci.shape[1]} x {sci.shape[0]} pixels, "
-            f"the exposure needs {shape[1]} x {shape[0]}; choose another file",
+            f"{reference.keyword} {reference.name} has {found[1]} x {found[0]} pixels, "
+            f"the exposure needs {shape[1]} x {shape[0]} at LTV1, LTV2 = "
+            f"{images.sci.header.real('LTV1', 0.0):g}, {images.sci.header.real('LTV2', 0.0):g}; "
+            "choose another file",
         )
-    return Image(sci, plane(chosen.err, shape), plane(chosen.dq, shape))
+    return place.cut(Image(*(plane(h, found) for h in (chosen.sci, chosen.err, chosen.dq))))
 
 
 def _data_quality(exposure: Exposure, images: ImageSet) -> np.ndarray[Any, Any]:
@@ -235,7 +280,7 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
     ccd = ccd_row(ccdtab.rows(), primary, images.chip, ccdtab.name)
     osc_table = exposure.references.get("OSCNTAB")
     osc = overscan_row(
-        osc_table.rows() if osc_table else None, primary, images.chip, shape,
+        osc_table.rows() if osc_table else [], primary, images.chip, shape,
         osc_table.name if osc_table else "built in",
     )  # fmt: skip
     exposure.overhead = overhead(exposure, ccd)
@@ -243,7 +288,8 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
     where = layout(detector, primary, images.chip, ltv1=ltv1, ccd=ccd, osc=osc)
     performs = {s: is_performed(primary, s) for s in ("DQICORR", "BLEVCORR")}
     full_well = exposure.references.get("SATUFILE") if performs["DQICORR"] else None
-    wells = reference_image(full_well, images.chip, shape)
+    trim = where.trim_x, where.trim_y
+    wells = reference_image(full_well, images, shape)
     chip = Chip(
         raw=images.sci.stored(),
         zero=images.sci.header.real("BZERO", 0.0),
@@ -253,10 +299,14 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         shape=where.shape,
         serious=images.sci.header.integer("SDQFLAGS", 31743),
         a_to_d_limit=where.a_to_d_limit if performs["DQICORR"] else None,
-        bias=reference_image(exposure.usable("BIASCORR", "BIASFILE"), images.chip, shape),
-        dark=reference_image(exposure.usable("DARKCORR", "DARKFILE"), images.chip, where.shape),
+        bias=reference_image(exposure.usable("BIASCORR", "BIASFILE"), images, shape),
+        dark=reference_image(
+            exposure.usable("DARKCORR", "DARKFILE"), images, where.shape, trim=trim
+        ),
         dark_time=exposure.dark_time,
-        flat=reference_image(exposure.usable("FLATCORR", "PFLTFILE"), images.chip, where.shape),
+        flat=reference_image(
+            exposure.usable("FLATCORR", "PFLTFILE"), images, where.shape, trim=trim
+        ),
         full_well=wells.sci if wells else None,
         full_well_level=where.full_well_level if performs["DQICORR"] and not wells else None,
         subtract_level=performs["BLEVCORR"],
