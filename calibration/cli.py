@@ -54,6 +54,7 @@ def node_parser(node: str) -> argparse.ArgumentParser:
     parser.add_argument("--members", nargs="*", default=[])
     parser.add_argument("--association")
     parser.add_argument("--replace", action="store_true")
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE")
     return parser
 
 
@@ -74,8 +75,16 @@ def run_node(node: str, arguments: list[str]) -> None:
         members=tuple(dataset_name(m) for m in members),
         association=dataset_name(options.association) if options.association else None,
         replace=options.replace,
+        options=dict(_pair(text) for text in options.option),
     )
     import_module(NODES[node]).run(context)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise CalibrationError(ExitCode.USAGE_ERROR, f"--option {text}: it must be KEY=VALUE")
+    return key, value
 
 
 def _usage() -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.exit_codes import CalibrationError, ExitCode
@@ -36,6 +36,8 @@ class Context:
         The association for which a member is worked on: its shelf holds members, too.
     replace
         Whether products that are current are to be made again.
+    options
+        The node's own parameters, by name; each node documents and checks its own.
     """
 
     node: str
@@ -47,6 +49,7 @@ class Context:
     members: tuple[str, ...] = ()
     association: str | None = None
     replace: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:

@@ -38,6 +38,9 @@ class Detector:
     optional: frozenset[str] = frozenset()
 
 
+#: Distortion, which MD applies; without a file the header's own WCS is taken.
+_DISTORTION = (("IDCTAB", "DRIZCORR"), ("NPOLFILE", "DRIZCORR"), ("D2IMFILE", "DRIZCORR"))
+_OPTIONAL = frozenset({"SATUFILE", *(keyword for keyword, _ in _DISTORTION)})
 _CCD = (
     ("CCDTAB", ""),
     ("OSCNTAB", "BLEVCORR"),
@@ -48,6 +51,7 @@ _CCD = (
     ("PFLTFILE", "FLATCORR"),
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
+    *_DISTORTION,
 )
 _STIS = (
     ("CCDTAB", ""),
@@ -56,14 +60,13 @@ _STIS = (
     ("DARKFILE", "DARKCORR"),
     ("PFLTFILE", "FLATCORR"),
 )
-_SATURATION = frozenset({"SATUFILE"})
 
 DETECTORS = {
     (d.instrument, d.name): d
     for d in (
-        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _SATURATION),
-        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _SATURATION),
-        Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _SATURATION | {"IMPHTTAB"}),
+        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _OPTIONAL),
+        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _OPTIONAL),
+        Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _OPTIONAL | {"IMPHTTAB"}),
         Detector("STIS", "CCD", "counts", "oref", False, _STIS),
         Detector("COS", "FUV", "events", "lref", False, ()),
         Detector("COS", "NUV", "events", "lref", False, ()),
