@@ -20,6 +20,7 @@ F32 = NDArray[np.float32]
 Exchange = tuple[int, int, bool, bool]
 
 _BLOCK = 1 << 15
+_ROWS = 32
 
 
 @cache
@@ -130,14 +131,35 @@ def minmed(
     tuple
         The combined rate (0 where no image is valid), and where it is valid.
     """
-    count = sum(v.astype(np.int8) for v in valid)
-    assert isinstance(count, np.ndarray)
+    out, covered = np.empty(planes[0].shape, np.float32), np.empty(planes[0].shape, bool)
+    for start in range(0, len(out), _ROWS):  # with a margin for what is beside: cache-sized
+        stop = min(start + _ROWS, len(out))
+        first, last = max(start - 1, 0), min(stop + 1, len(out))
+        middle, here = _minmed(
+            [p[first:last] for p in planes], [v[first:last] for v in valid],
+            variance, times, sigmas if use_minimum else None,
+        )  # fmt: skip
+        out[start:stop] = middle[start - first : stop - first]
+        covered[start:stop] = here[start - first : stop - first]
+    return out, covered
+
+
+def _minmed(
+    planes: Sequence[F32],
+    valid: Sequence[NDArray[np.bool_]],
+    variance: Sequence[float],
+    times: Sequence[float],
+    sigmas: tuple[float, float] | None,
+) -> tuple[F32, NDArray[np.bool_]]:
+    count = np.zeros(planes[0].shape, np.int8)
+    for v in valid:
+        count += v
     ordered = [np.where(v, p, np.float32(np.inf)) for p, v in zip(planes, valid, strict=True)]
     for a, b in network(len(planes)):
         low = np.minimum(ordered[a], ordered[b])
         np.maximum(ordered[a], ordered[b], out=ordered[b])
         ordered[a] = low
-    left_out = 1 if use_minimum and len(planes) > 2 else 0
+    left_out = 1 if sigmas is not None and len(planes) > 2 else 0
     middle = np.zeros(planes[0].shape, np.float32)
     for number in range(1, len(planes) + 1):
         kept = max(number - left_out, 1)
@@ -145,7 +167,7 @@ def minmed(
         low, high = ordered[(kept - 1) // 2], ordered[kept // 2]
         middle[here] = (low[here] + high[here]) * np.float32(0.5)
     covered = count > 0
-    if not use_minimum:
+    if sigmas is None:
         return middle, covered
     time, noise = np.zeros_like(middle), np.zeros_like(middle)
     for v, t, s in zip(valid, times, variance, strict=True):

@@ -210,11 +210,11 @@ def _rays_of(chip: Chip, median: NDArray[np.float32], blind: Mask, grid: Wcs) ->
         model = blot(median, pixmap, chip.seconds)
         image = chip.rate(first, last) * np.float32(chip.seconds)
         hit = driz_cr.rays(image, model, chip.sky, chip.read_noise)
-        nearest = np.rint(pixmap).astype(np.int32)
-        np.clip(nearest[..., 0], 0, blind.shape[1] - 1, out=nearest[..., 0])
-        np.clip(nearest[..., 1], 0, blind.shape[0] - 1, out=nearest[..., 1])
         hit &= chip.good(first, last)
-        hit &= ~blind[nearest[..., 1], nearest[..., 0]]
+        rows, columns = np.nonzero(hit)
+        nearest = np.rint(pixmap[rows, columns]).astype(np.intp)
+        np.clip(nearest, 0, (blind.shape[1] - 1, blind.shape[0] - 1), out=nearest)
+        hit[rows, columns] = ~blind[nearest[:, 1], nearest[:, 0]]
         stop = min(start + block, ny)
         out[start:stop] = hit[start - first : stop - first]
     return out
