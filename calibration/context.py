@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.algorithm import Algorithm
@@ -39,6 +39,8 @@ class Context:
         Whether products that are current are to be made again.
     algorithm
         Whether STScI's slips are reproduced or corrected.
+    options
+        The node's own parameters, by name; each node documents and checks its own.
     """
 
     node: str
@@ -51,6 +53,7 @@ class Context:
     association: str | None = None
     replace: bool = False
     algorithm: Algorithm = Algorithm.CALACS
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
