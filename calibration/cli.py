@@ -36,6 +36,7 @@ TOOLS = {
     "stage": "calibration.simulate.stage",
     "header": "calibration.header_command",
     "affected": "calibration.references.affected",
+    "bench": "calibration.bench.command",
     "exit-codes": "calibration.cli",
 }
 
@@ -82,7 +83,7 @@ def _usage() -> str:
     nodes = " ".join(NODES)
     return (
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
-        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|bench|"
         f"exit-codes ...\nnodes: {nodes}\n"
     )
 
