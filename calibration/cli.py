@@ -37,6 +37,7 @@ TOOLS = {
     "stage": "calibration.simulate.stage",
     "header": "calibration.header_command",
     "affected": "calibration.references.affected",
+    "bench": "calibration.bench.command",
     "exit-codes": "calibration.cli",
 }
 
@@ -94,7 +95,7 @@ def _usage() -> str:
     nodes = " ".join(NODES)
     return (
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
-        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|bench|"
         f"exit-codes ...\nnodes: {nodes}\n"
     )
 
