@@ -36,6 +36,7 @@ TOOLS = {
     "stage": "calibration.simulate.stage",
     "header": "calibration.header_command",
     "affected": "calibration.references.affected",
+    "references": "calibration.references.command",
     "exit-codes": "calibration.cli",
 }
 
@@ -83,7 +84,7 @@ def _usage() -> str:
     return (
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
         f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
-        f"exit-codes ...\nnodes: {nodes}\n"
+        f"references|exit-codes ...\nnodes: {nodes}\n"
     )
 
 

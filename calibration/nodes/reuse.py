@@ -19,6 +19,7 @@ from calibration.instruments import is_performed
 from calibration.nodes import best_references, calibrate, check_before
 from calibration.nodes.fetch import copy_verified, not_archived, shelves, stage
 from calibration.nodes.to_fits import TELEMETRY, find_delivered
+from calibration.references import store
 from calibration.software import VERSION
 
 _PRODUCTS = ("flt", "qlx")
@@ -87,12 +88,17 @@ def _outdated(context: Context, shelf: Path, manifest: dict[str, Any]) -> str | 
         raise CalibrationError(
             ExitCode.ARCHIVE_NOT_VERIFIED, f"{note} has another sha256 than the manifest"
         )
-    old = json.loads(note.read_text())["references"]
+    noted = json.loads(note.read_text())
+    old = noted["references"]
     new = best_references.chosen(context, read(context.raw()))
     differing = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
     if differing:
         key = differing[0]
         return f"{key} was {old.get(key)}, the best one is now {new.get(key)}"
+    for name, entry in noted.get("files", {}).items():
+        found = store.used(context.references, name)
+        if found is not None and found.sha256 != entry["sha256"]:
+            return f"{name} has another content now"
     return None
 
 

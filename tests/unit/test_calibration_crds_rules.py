@@ -64,9 +64,7 @@ def rules_of(path: Path, instrument: str, keyword: str) -> Rules:
 
 
 @pytest.mark.parametrize("dataset", [*ACS, *STIS])
-def test_rules_choose_the_headers_own_file(
-    shared_data: Path, mappings: Path, dataset: str
-) -> None:
+def test_rules_choose_the_headers_own_file(shared_data: Path, mappings: Path, dataset: str) -> None:
     path = next((shared_data / "hst").glob(f"*/{dataset}_raw.fits"))
     hdus = read(path)
     header, instrument = hdus[0].header, hdus[0].header.text("INSTRUME")
@@ -196,7 +194,9 @@ def test_two_files_of_one_date_are_ambiguous_for_their_exposures_only(tmp_path: 
 
     assert best("2001-05-05") == "first.fits"
     assert best("2004-05-05") == "last.fits"
-    with pytest.raises(CalibrationError, match=r"x\.rmap: a\.fits, b\.fits have the same") as caught:
+    with pytest.raises(
+        CalibrationError, match=r"x\.rmap: a\.fits, b\.fits have the same"
+    ) as caught:
         best("2002-05-05")
     assert caught.value.code == ExitCode.REFERENCE_AMBIGUOUS
     assert best("2002-05-05", DARKFILE="jref$a.fits") == "a.fits"
