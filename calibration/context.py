@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.exit_codes import CalibrationError, ExitCode
+from calibration.suffixes import RAW
 
 
 def step(text: str) -> None:
@@ -89,7 +90,7 @@ class Context:
         return found
 
 
-RAW_SUFFIXES = ("raw", "rawtag_a", "rawtag_b", "rawtag")
+RAW_SUFFIXES = RAW
 
 
 @contextmanager

@@ -21,8 +21,9 @@ from calibration.nodes.fetch import copy_verified, not_archived, shelves, stage
 from calibration.nodes.to_fits import TELEMETRY, find_delivered
 from calibration.references import store
 from calibration.software import VERSION
+from calibration.suffixes import OF_AN_EXPOSURE
 
-_PRODUCTS = ("flt", "qlx")
+_PRODUCTS = ("flt", "x1d", "qlx")
 _INTERMEDIATE = "blv_tmp"
 #: Made by CA and RF beside the products; wanted in the association's shelf as well.
 _NOTES = (".tra", "_references.json")
@@ -35,7 +36,7 @@ def run(context: Context) -> None:
     stage(context, shelf, manifest, (*RAW_SUFFIXES, "spt", "jit"))
     why = _missing(context, manifest) or _outdated(context, shelf, manifest)
     if why is None:
-        names = stage(context, shelf, manifest, (*_PRODUCTS, _INTERMEDIATE))
+        names = stage(context, shelf, manifest, OF_AN_EXPOSURE)
         _stage_notes(context, shelf, manifest)
         why = _needs_intermediate(context)
         if why is None:
