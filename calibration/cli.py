@@ -38,6 +38,7 @@ TOOLS = {
     "header": "calibration.header_command",
     "affected": "calibration.references.affected",
     "bench": "calibration.bench.command",
+    "references": "calibration.references.command",
     "exit-codes": "calibration.cli",
 }
 
@@ -97,6 +98,8 @@ def _usage() -> str:
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
         f" --references DIR\n       python -m calibration simulate|stage|header|affected|bench|"
         f"exit-codes ...\nnodes: {nodes}\n"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f"references|exit-codes ...\nnodes: {nodes}\n"
     )
 
 
