@@ -11,6 +11,7 @@ import numpy as np
 
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
 from calibration.fits.header import Value
+from calibration.simulate.defects import FULL_WELL, bright_stars, overflow, spoiled
 from calibration.simulate.detectors import ChipModel, Model
 from calibration.simulate.references import truth
 
@@ -26,13 +27,19 @@ SIGMA = 1.1
 
 @dataclass
 class Scene:
-    """What is on the sky and what goes wrong, the same for all exposures of an association."""
+    """What is on the sky and what goes wrong, the same for all exposures of an association.
+
+    `saturated` is a number of stars per chip beyond `stars`; with `defects` the pixels that BPIXTAB
+    calls bad are bad.
+    """
 
     seconds: float = 300.0
     stars: int = 60
     rays: int = 40
     seed: int = 1
     sky: float = SKY
+    saturated: int = 0
+    defects: bool = False
     positions: dict[int, Any] = field(default_factory=dict)
 
     def catalogue(self, model: Model, chip: ChipModel) -> Any:
@@ -41,7 +48,30 @@ class Scene:
         x = random.uniform(STAMP + 1, model.width - STAMP - 2, self.stars)
         y = random.uniform(STAMP + 1, model.height - STAMP - 2, self.stars)
         flux = 10 ** random.uniform(0.3, 2.3, self.stars)
-        return np.column_stack([x, y, flux])
+        stars = np.column_stack([x, y, flux])
+        random = np.random.default_rng([self.seed, chip.chip, 256])
+        return np.concatenate([stars, bright_stars(model, self.saturated, self.seconds, random)])
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """One chip's frame and its truth; masks have the shape of the product.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, uint16.
+    expected
+        Electrons that noise is added to, before rays and full wells.
+    rays, full, converter
+        Where cosmic rays hit, where the full well is reached, where the converter is at its end.
+    """
+
+    counts: Any
+    expected: Any
+    rays: Any
+    full: Any
+    converter: Any
 
 
 def light(model: Model, chip: ChipModel, scene: Scene) -> Any:
@@ -81,11 +111,23 @@ def expose(
     Without `noise` the science area is only rounded to whole DN, which tests of arithmetic want;
     the overscan keeps its noise, without which calacs's clipping would leave no line.
     """
+    exposed = exposure_of(model, chip, scene, exposure, noise=noise)
+    return exposed.counts, exposed.expected, exposed.rays
+
+
+def exposure_of(
+    model: Model, chip: ChipModel, scene: Scene, exposure: int = 0, *, noise: bool = True
+) -> Exposed:
+    """Return a chip's frame with all of its truth; see :func:`expose`."""
     random = np.random.default_rng([scene.seed, chip.chip, 7, exposure])
     known = truth(model, chip)
     expected = light(model, chip, scene) * scene.seconds * known.flat + known.dark * scene.seconds
     electrons = random.poisson(expected).astype(np.float64) if noise else expected.copy()
     hit = _rays(electrons, scene.rays, random)
+    if scene.defects:
+        spoiled(model, chip, electrons)
+    overflow(electrons, FULL_WELL * model.saturation)
+    full = electrons > model.saturation
     ny, nx = model.raw_height(chip), model.raw_width
     counts = np.zeros((ny, nx))
     rows = np.arange(ny)[:, None]
@@ -101,16 +143,28 @@ def expose(
             read_noise[:, at.start - raw_x.start : at.stop - raw_x.start] = 0.0
         part += read_noise
         counts[science, model.science(chip, name)] += electrons[:, out_x] / amp.gain
-    return np.clip(np.rint(counts), 0, 65535).astype(np.uint16), expected, hit
+    raw = np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
+    ends = np.zeros_like(full)
+    for name in chip.amps:
+        _, out_x = model.columns(chip, name)
+        ends[:, out_x] = raw[science, model.science(chip, name)] == 65535
+    return Exposed(raw, expected, hit, full, ends)
 
 
 def raw_file(
-    model: Model, dataset: str, scene: Scene, *, exposure: int = 0, association: str = ""
+    model: Model,
+    dataset: str,
+    scene: Scene,
+    *,
+    exposure: int = 0,
+    association: str = "",
+    exposed: Sequence[Exposed] | None = None,
 ) -> list[Hdu]:
-    """Return the HDUs of a raw file."""
+    """Return the HDUs of a raw file (of frames that were exposed already, if given)."""
+    frames = exposed or [exposure_of(model, chip, scene, exposure) for chip in model.chips]
     hdus = [image_hdu(_primary(model, dataset, scene, exposure, association), None, primary=True)]
     for version, chip in enumerate(model.chips, 1):
-        counts, _, _ = expose(model, chip, scene, exposure)
+        counts = frames[version - 1].counts
         hdus.append(image_hdu(_extension(model, chip, "SCI", version, dataset), counts))
         for name in ("ERR", "DQ"):
             header = _extension(model, chip, name, version, dataset)
