@@ -48,6 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--defects", action="store_true", help="BPIXTAB's bad pixels are bad")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
+        "--engineering",
+        type=int,
+        default=0,
+        metavar="PARTS",
+        help="also the exposures' engineering stream, in so many files <root>_<n>.eng",
+    )
+    parser.add_argument(
         "--fault",
         action="append",
         default=[],
@@ -64,7 +71,10 @@ def _parser() -> argparse.ArgumentParser:
 def _from_raw(options: argparse.Namespace) -> str:
     path: Path = options.telemetry_from
     dataset = dataset_name(path.name.removesuffix(".gz").removesuffix(".fits").rpartition("_")[0])
-    _send(options, dataset, read(path), path.name)
+    hdus = read(path)
+    if options.engineering:
+        _send_engineering(options, dataset, hdus)
+    _send(options, dataset, hdus, path.name)
     return dataset
 
 
@@ -76,6 +86,15 @@ def _send(options: argparse.Namespace, dataset: str, hdus: list[Hdu], file: str)
     target = options.incoming / f"{dataset}.tlm"
     faults = parse(options.fault)
     write_stream(target, encode(hdus, file), faults, options.seed, options.truth)
+
+
+def _send_engineering(options: argparse.Namespace, dataset: str, hdus: list[Hdu]) -> None:
+    """Write the engineering stream of an exposure, in parts."""
+    from calibration.telemetry.engineering import split
+    from calibration.telemetry.from_raw import encode
+
+    for number, part in enumerate(split(encode(hdus, dataset), options.engineering), 1):
+        (options.incoming / f"{dataset}_{number}.eng").write_bytes(part)
 
 
 def _cos(options: argparse.Namespace) -> str:
@@ -121,6 +140,8 @@ def _expose(
     hdus = raw_file(
         detector, member, scene, exposure=number, association=association, exposed=frames
     )
+    if options.engineering:
+        _send_engineering(options, member, hdus)
     path = options.incoming / f"{member}_raw.fits"
     if options.telemetry or options.fault:
         _send(options, member, hdus, path.name)

@@ -28,7 +28,7 @@ print("request", request, flush=True)
 word, number = step.split("-")
 if word == "EAT":  # pages are touched: only these count
     block = bytearray(b"x") * (int(number) << 20)
-    time.sleep(6 if request < int(number) else 0.1)
+    time.sleep(90 if request < int(number) else 0.1)
 elif word == "WANT":
     sys.exit(0 if request >= int(number) else 32)
 elif word == "NEVER":
