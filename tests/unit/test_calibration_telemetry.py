@@ -144,7 +144,7 @@ def test_a_wrap_in_the_middle_of_a_chip_changes_nothing(
     context: Context, sent: tuple[Path, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw, _ = sent
-    near = {kind: 16384 - 5 for kind in range(16)}
+    near = dict.fromkeys(range(16), 16384 - 5)
     monkeypatch.setattr(from_raw, "Encoder", lambda: Encoder(dict(near)))
     packets = encode(read(raw), raw.name)
     sequence = [p.sequence for p in map(first, packets) if p.kind == Kind.CHIP]
