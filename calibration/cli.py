@@ -31,6 +31,8 @@ NODES = {
     "PVW": "calibration.nodes.preview",
     "CL": "calibration.nodes.clean",
     "DAN": "calibration.nodes.receipt",
+    "JIT": "calibration.nodes.jitter",
+    "INGEST_ENG": "calibration.nodes.ingest_jitter",
 }
 TOOLS = {
     "simulate": "calibration.simulate.command",
