@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from calibration.algorithm import Algorithm
 from calibration.exit_codes import CalibrationError, ExitCode
 
 
@@ -38,6 +39,8 @@ class Context:
         Whether products that are current are to be made again.
     options
         The node's own parameters, by name; each node documents and checks its own.
+    algorithm
+        Whether STScI's slips are reproduced or corrected.
     """
 
     node: str
@@ -50,6 +53,7 @@ class Context:
     association: str | None = None
     replace: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
+    algorithm: Algorithm = Algorithm.CALACS
 
     @property
     def folder(self) -> Path:

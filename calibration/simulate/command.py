@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--telemetry", action="store_true", help="packets instead of raw files")
     parser.add_argument("--telemetry-from", type=Path, help="packets of an existing raw file")
     parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--splits", type=int, default=1, help="STIS: imsets of each exposure")
     parser.add_argument("--stars", type=int, default=60, help="per chip")
     parser.add_argument("--rays", type=int, default=40, help="cosmic rays per chip and exposure")
     parser.add_argument("--seed", type=int, default=1)
@@ -68,7 +69,7 @@ def _ccd(options: argparse.Namespace, detector: Model) -> list[str]:
         raise CalibrationError(ExitCode.USAGE_ERROR, "--references is needed for CCD exposures")
     write_references(detector, options.references)
     name = dataset_name(options.dataset or detector.dataset)
-    scene = Scene(options.seconds, options.stars, options.rays, options.seed)
+    scene = Scene(options.seconds, options.stars, options.rays, options.seed, splits=options.splits)
     members = member_names(name, options.members) if options.members else [name]
     association = name if options.members else ""
     for exposure, member in enumerate(members):

@@ -17,9 +17,13 @@ from calibration.simulate.references import truth
 _SWITCHES = ("DQICORR", "BLEVCORR", "BIASCORR", "DARKCORR", "FLATCORR")
 _REFERENCES = (
     "BPIXTAB", "CCDTAB", "OSCNTAB", "BIASFILE", "DARKFILE", "PFLTFILE", "SATUFILE", "IMPHTTAB",
-    "CRREJTAB",
+    "CRREJTAB", "ATODTAB", "FLSHFILE", "SNKCFILE", "DFLTFILE", "LFLTFILE", "SHADFILE",
 )  # fmt: skip
 SKY = 0.05
+#: MJD of the first exposure.
+START = 53000.5
+#: STIS: the detector housing, degrees Celsius, and how the dark grows with it.
+TEMPERATURE, DARK_PER_DEGREE = 20.0, 0.07
 STAMP = 10
 SIGMA = 1.1
 
@@ -33,6 +37,7 @@ class Scene:
     rays: int = 40
     seed: int = 1
     sky: float = SKY
+    splits: int = 1
     positions: dict[int, Any] = field(default_factory=dict)
 
     def catalogue(self, model: Model, chip: ChipModel) -> Any:
@@ -45,7 +50,7 @@ class Scene:
 
 
 def light(model: Model, chip: ChipModel, scene: Scene) -> Any:
-    """Return the light that falls on a chip, e-/s per pixel."""
+    """Return the light that a chip detects, e-/s per pixel."""
     image = np.full((model.height, model.width), scene.sky)
     offsets = np.arange(-STAMP, STAMP + 1)
     for x, y, flux in scene.catalogue(model, chip):
@@ -55,7 +60,7 @@ def light(model: Model, chip: ChipModel, scene: Scene) -> Any:
         stamp = gy[:, None] * gx[None, :]
         rows, columns = slice(iy - STAMP, iy + STAMP + 1), slice(ix - STAMP, ix + STAMP + 1)
         image[rows, columns] += flux * stamp / stamp.sum()
-    return image
+    return image * (model.efficiency if chip.chip == 2 else 1.0)
 
 
 def _rays(image: Any, count: int, random: np.random.Generator) -> Any:
@@ -83,7 +88,10 @@ def expose(
     """
     random = np.random.default_rng([scene.seed, chip.chip, 7, exposure])
     known = truth(model, chip)
-    expected = light(model, chip, scene) * scene.seconds * known.flat + known.dark * scene.seconds
+    expected = light(model, chip, scene) * scene.seconds * known.flat
+    warmth = 1 + DARK_PER_DEGREE * (TEMPERATURE - 18.0) if model.instrument == "STIS" else 1.0
+    expected += known.dark * scene.seconds * warmth
+    expected += model.flash * model.flash_time
     electrons = random.poisson(expected).astype(np.float64) if noise else expected.copy()
     hit = _rays(electrons, scene.rays, random)
     ny, nx = model.raw_height(chip), model.raw_width
@@ -101,6 +109,8 @@ def expose(
             read_noise[:, at.start - raw_x.start : at.stop - raw_x.start] = 0.0
         part += read_noise
         counts[science, model.science(chip, name)] += electrons[:, out_x] / amp.gain
+    above = np.maximum(counts - model.knee, 0)
+    counts += above / model.step - above
     return np.clip(np.rint(counts), 0, 65535).astype(np.uint16), expected, hit
 
 
@@ -109,9 +119,14 @@ def raw_file(
 ) -> list[Hdu]:
     """Return the HDUs of a raw file."""
     hdus = [image_hdu(_primary(model, dataset, scene, exposure, association), None, primary=True)]
-    for version, chip in enumerate(model.chips, 1):
-        counts, _, _ = expose(model, chip, scene, exposure)
-        hdus.append(image_hdu(_extension(model, chip, "SCI", version, dataset), counts))
+    imsets = [(c, exposure * scene.splits + n) for n in range(scene.splits) for c in model.chips]
+    for version, (chip, number) in enumerate(imsets, 1):
+        counts, _, _ = expose(model, chip, scene, number)
+        header = _extension(model, chip, "SCI", version, dataset)
+        if model.instrument == "STIS":
+            for key, value in _times(scene, number):
+                header.set(key, value)
+        hdus.append(image_hdu(header, counts))
         for name in ("ERR", "DQ"):
             header = _extension(model, chip, name, version, dataset)
             header.set("NPIX1", counts.shape[1])
@@ -121,9 +136,20 @@ def raw_file(
     return hdus
 
 
+def _times(scene: Scene, number: int) -> tuple[tuple[str, float], ...]:
+    start = START + number * (scene.seconds + 120) / 86400
+    end = start + scene.seconds / 86400
+    return (
+        ("EXPTIME", scene.seconds),
+        ("EXPSTART", start),
+        ("EXPEND", end),
+        ("OCCDHTAV", TEMPERATURE),
+    )
+
+
 def _primary(model: Model, dataset: str, scene: Scene, exposure: int, association: str) -> Header:
     header = Header()
-    start = 53000.5 + exposure * (scene.seconds + 120) / 86400
+    start = START + exposure * (scene.seconds + 120) / 86400
     cards: tuple[tuple[str, Value], ...] = (
         ("FILENAME", f"{dataset}_raw.fits"), ("FILETYPE", "SCI"), ("TELESCOP", "HST"),
         ("INSTRUME", model.instrument), ("EQUINOX", 2000.0), ("ROOTNAME", dataset),
@@ -132,7 +158,7 @@ def _primary(model: Model, dataset: str, scene: Scene, exposure: int, associatio
         ("EXPSTART", start), ("EXPEND", start + scene.seconds / 86400),
         ("EXPTIME", scene.seconds), ("DARKTIME", scene.seconds), ("DETECTOR", model.detector),
         *model.filters.items(), ("CCDAMP", model.read_out), ("CCDGAIN", model.gain),
-        ("NEXTEND", 3 * len(model.chips)),
+        ("NEXTEND", 3 * len(model.chips) * scene.splits), *_modes(model, scene),
     )  # fmt: skip
     for key, value in cards:
         header.set(key, value)
@@ -140,13 +166,30 @@ def _primary(model: Model, dataset: str, scene: Scene, exposure: int, associatio
     for switch in _SWITCHES:
         header.set(switch, "PERFORM")
     header.set("PHOTCORR", "PERFORM" if model.photometry else "OMIT")
-    header.set("CRCORR", "PERFORM" if association else "OMIT")
+    split = association or scene.splits > 1
+    header.set("CRCORR", "PERFORM" if split else "OMIT")
     header.set("DRIZCORR", "PERFORM")
     for key in _REFERENCES:
         header.set(key, "N/A")
     header.set("ASN_ID", association.upper() or "NONE")
     header.set("ASN_TAB", f"{association}_asn.fits" if association else "NONE")
     return header
+
+
+def _modes(model: Model, scene: Scene) -> list[tuple[str, Value]]:
+    """Return what only some instruments have in the primary header."""
+    out: list[tuple[str, Value]] = []
+    if model.step != 1.0:
+        out.append(("ATODCORR", "PERFORM"))
+    if model.flash:
+        out += [("FLSHCORR", "PERFORM"), ("FLASHDUR", model.flash_time), ("FLUXCORR", "PERFORM")]
+    if model.instrument == "STIS":
+        out += [
+            ("OBSMODE", "ACCUM"), ("OBSTYPE", "IMAGING"), ("APERTURE", "50CCD"),
+            ("OPT_ELEM", "MIRVIS"), ("CRSPLIT", scene.splits), ("EXPSCORR", "PERFORM"),
+            ("TEXPTIME", scene.seconds * scene.splits), ("TEXPSTRT", START),
+        ]  # fmt: skip
+    return out
 
 
 def _extension(model: Model, chip: ChipModel, name: str, version: int, dataset: str) -> Header:
