@@ -26,6 +26,7 @@ PRODUCTS: dict[str, tuple[str, int]] = {
     "qlx": ("spectrum", 1),
     "crj": ("image", 3),
     "drz": ("image", 3),
+    "drc": ("image", 3),
     "trailer": ("other", 2),
     "references": ("other", 1),
     "preview": ("image", 2),

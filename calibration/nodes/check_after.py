@@ -38,12 +38,12 @@ def _products(context: Context, members: tuple[str, ...]) -> Iterator[Path]:
     for member in members:
         spectrum = context.product("qlx", member)
         yield spectrum if spectrum.is_file() else context.needs("flt", "CA", member)
-    for suffix in ("crj", "drz"):
+    for suffix in ("crj", "drz", "drc"):
         path = context.product(suffix)
         if path.is_file():
             yield path
-        elif suffix == "drz" and _must_be_drizzled(context, members):
-            context.needs("drz", "MD")
+    if context.first_of(("drz", "drc")) is None and _must_be_drizzled(context, members):
+        context.needs("drz", "MD")
 
 
 def _must_be_drizzled(context: Context, members: tuple[str, ...]) -> bool:
@@ -69,7 +69,7 @@ def product_faults(path: Path) -> list[str]:
         for key in ("DQICORR", "BIASCORR", "BLEVCORR", "DARKCORR", "FLATCORR", "PHOTCORR")
         if primary.text(key).upper() == "PERFORM"
     ]
-    drizzled = path.name.endswith("_drz.fits")
+    drizzled = path.name.endswith(("_drz.fits", "_drc.fits"))
     for images in image_sets(hdus, path.name):
         weight = next((h for h in hdus if h.name == "WHT"), None) if drizzled else None
         faults += _image_faults(images, weight)

@@ -274,7 +274,7 @@ def update_table(context: Context) -> None:
     if source is None:
         return
     hdus = read(source)
-    if context.first_of(("crj", "drz")) is None:  # exposures side by side, nothing combined
+    if context.first_of(("crj", "drz", "drc")) is None:  # exposures side by side, nothing combined
         context.folder.mkdir(parents=True, exist_ok=True)
         copy_unpacked(source, context.folder / name)
         return

@@ -17,8 +17,8 @@ from calibration.references.reference_keys import reference_keys
 
 #: What is archived of each exposure and association. ``blv_tmp`` is there for exposures of a
 #: CR-split association only: with it a member can be combined again without being calibrated again.
-SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "blv_tmp", "flt", "qlx", "crj", "drz")
-_SCIENCE = ("flt", "qlx", "crj", "drz")
+SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "blv_tmp", "flt", "qlx", "crj", "drz", "drc")
+_SCIENCE = ("flt", "qlx", "crj", "drz", "drc")
 
 
 def run(context: Context) -> None:

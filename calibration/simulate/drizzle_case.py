@@ -96,12 +96,13 @@ def write_exposures(work: Path) -> tuple[str, tuple[str, ...]]:
 def _exposure(number: int, member: str) -> list[Hdu]:
     random = np.random.default_rng([7, number])
     primary = Header()
-    for key, value in {
+    cards: dict[str, Any] = {
         "INSTRUME": "ACS", "DETECTOR": "WFC", "ROOTNAME": member, "EXPTIME": SECONDS,
         "EXPSTART": 53000.5 + 0.01 * number, "EXPEND": 53000.504 + 0.01 * number,
         "CCDAMP": "ABCD", "DRIZCORR": "PERFORM", "SIMULATE": "OWL",
         **{f"READNSE{a}": _NOISE for a in "ABCD"},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for key, value in cards.items():
         primary.set(key, value)
     out = [image_hdu(primary, None, primary=True)]
     attached: list[Hdu] = []
@@ -110,13 +111,15 @@ def _exposure(number: int, member: str) -> list[Hdu]:
         sci = random.normal(_SKY, (_SKY + _NOISE**2) ** 0.5, SHAPE).astype(np.float32)
         y, x = random.integers(0, SHAPE[0], 20_000), random.integers(0, SHAPE[1], 20_000)
         sci[y, x] += random.uniform(300, 3000, 20_000).astype(np.float32)
-        planes = {"SCI": sci, "ERR": np.full(SHAPE, 6.8, np.float32),
+        planes: dict[str, Any] = {"SCI": sci, "ERR": np.full(SHAPE, 6.8, np.float32),
                   "DQ": np.zeros(SHAPE, np.int16)}  # fmt: skip
         for name, plane in planes.items():
             header = Header()
-            cards = {"EXTNAME": name, "EXTVER": version, "CCDCHIP": chip, "BUNIT": "ELECTRONS",
-                     "SDQFLAGS": 31743}  # fmt: skip
-            for key, value in (cards | sip_header(wcs)).items():
+            own: dict[str, Any] = {
+                "EXTNAME": name, "EXTVER": version, "CCDCHIP": chip, "BUNIT": "ELECTRONS",
+                "SDQFLAGS": 31743,
+            }  # fmt: skip
+            for key, value in (own | sip_header(wcs)).items():
                 header.set(key, value)
             if name == "SCI":
                 attached += _attach(header, wcs, version)
