@@ -56,6 +56,40 @@ _STIS = (
     ("DARKFILE", "DARKCORR"),
     ("PFLTFILE", "FLATCORR"),
 )
+#: What calcos reads, by the step that reads it. Which of the optional ones a mode needs is decided
+#: by CRDS's rules and, in the end, by calcos.
+_COS = (
+    ("FLATFILE", "FLATCORR"),
+    ("BPIXTAB", "DQICORR"),
+    ("GSAGTAB", "DQICORR"),
+    ("SPOTTAB", "DQICORR"),
+    ("BRFTAB", "TEMPCORR"),
+    ("GEOFILE", "GEOCORR"),
+    ("DGEOFILE", "DGEOCORR"),
+    ("XWLKFILE", "XWLKCORR"),
+    ("YWLKFILE", "YWLKCORR"),
+    ("DEADTAB", "DEADCORR"),
+    ("PHATAB", "PHACORR"),
+    ("PHAFILE", "PHACORR"),
+    ("BRSTTAB", "BRSTCORR"),
+    ("BADTTAB", "BADTCORR"),
+    ("LAMPTAB", "WAVECORR"),
+    ("WCPTAB", "WAVECORR"),
+    ("DISPTAB", "X1DCORR"),
+    ("XTRACTAB", "X1DCORR"),
+    ("SPWCSTAB", "X1DCORR"),
+    ("TWOZXTAB", "ALGNCORR"),
+    ("PROFTAB", "ALGNCORR"),
+    ("TRACETAB", "TRCECORR"),
+    ("FLUXTAB", "FLUXCORR"),
+    ("IMPHTTAB", "PHOTCORR"),
+    ("TDSTAB", "TDSCORR"),
+    ("HVDSTAB", "HVDSCORR"),
+)
+_COS_OPTIONAL = frozenset(
+    {"GSAGTAB", "SPOTTAB", "BRFTAB", "PHATAB", "PHAFILE", "XTRACTAB", "SPWCSTAB", "TWOZXTAB",
+     "WCPTAB", "HVDSTAB", "IMPHTTAB", "TDSTAB"}
+)  # fmt: skip
 _SATURATION = frozenset({"SATUFILE"})
 
 DETECTORS = {
@@ -65,8 +99,8 @@ DETECTORS = {
         Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _SATURATION),
         Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _SATURATION | {"IMPHTTAB"}),
         Detector("STIS", "CCD", "counts", "oref", False, _STIS),
-        Detector("COS", "FUV", "events", "lref", False, ()),
-        Detector("COS", "NUV", "events", "lref", False, ()),
+        Detector("COS", "FUV", "events", "lref", False, _COS, _COS_OPTIONAL),
+        Detector("COS", "NUV", "events", "lref", False, _COS, _COS_OPTIONAL),
     )
 }
 
