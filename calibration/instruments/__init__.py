@@ -73,6 +73,40 @@ _STIS = (
     ("SHADFILE", "SHADCORR"),
     ("IMPHTTAB", "PHOTCORR"),
 )
+#: What calcos reads, by the step that reads it. Which of the optional ones a mode needs is decided
+#: by CRDS's rules and, in the end, by calcos.
+_COS = (
+    ("FLATFILE", "FLATCORR"),
+    ("BPIXTAB", "DQICORR"),
+    ("GSAGTAB", "DQICORR"),
+    ("SPOTTAB", "DQICORR"),
+    ("BRFTAB", "TEMPCORR"),
+    ("GEOFILE", "GEOCORR"),
+    ("DGEOFILE", "DGEOCORR"),
+    ("XWLKFILE", "XWLKCORR"),
+    ("YWLKFILE", "YWLKCORR"),
+    ("DEADTAB", "DEADCORR"),
+    ("PHATAB", "PHACORR"),
+    ("PHAFILE", "PHACORR"),
+    ("BRSTTAB", "BRSTCORR"),
+    ("BADTTAB", "BADTCORR"),
+    ("LAMPTAB", "WAVECORR"),
+    ("WCPTAB", "WAVECORR"),
+    ("DISPTAB", "X1DCORR"),
+    ("XTRACTAB", "X1DCORR"),
+    ("SPWCSTAB", "X1DCORR"),
+    ("TWOZXTAB", "ALGNCORR"),
+    ("PROFTAB", "ALGNCORR"),
+    ("TRACETAB", "TRCECORR"),
+    ("FLUXTAB", "FLUXCORR"),
+    ("IMPHTTAB", "PHOTCORR"),
+    ("TDSTAB", "TDSCORR"),
+    ("HVDSTAB", "HVDSCORR"),
+)
+_COS_OPTIONAL = frozenset(
+    {"GSAGTAB", "SPOTTAB", "BRFTAB", "PHATAB", "PHAFILE", "XTRACTAB", "SPWCSTAB", "TWOZXTAB",
+     "WCPTAB", "HVDSTAB", "IMPHTTAB", "TDSTAB"}
+)  # fmt: skip
 _SATURATION = frozenset({"SATUFILE"})
 _OPTIONAL_FLATS = frozenset({"DFLTFILE", "LFLTFILE"})
 #: What MD applies; without a file the header's own WCS is taken.
@@ -97,8 +131,8 @@ DETECTORS = {
         Detector(
             "STIS", "CCD", "counts", "oref", False, _STIS, _OPTIONAL_FLATS | {"IMPHTTAB"},
         ),
-        Detector("COS", "FUV", "events", "lref", False, ()),
-        Detector("COS", "NUV", "events", "lref", False, ()),
+        Detector("COS", "FUV", "events", "lref", False, _COS, _COS_OPTIONAL),
+        Detector("COS", "NUV", "events", "lref", False, _COS, _COS_OPTIONAL),
     )
 }  # fmt: skip
 
