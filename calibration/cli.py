@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from calibration.algorithm import Algorithm
 from calibration.exit_codes import TABLE, CalibrationError, ExitCode
 
 # A job has one core; a BLAS that starts a thread per core only burns CPU and memory.
@@ -56,6 +57,7 @@ def node_parser(node: str) -> argparse.ArgumentParser:
     parser.add_argument("--members", nargs="*", default=[])
     parser.add_argument("--association")
     parser.add_argument("--replace", action="store_true")
+    parser.add_argument("--algorithm", choices=[str(a) for a in Algorithm], default="calacs")
     return parser
 
 
@@ -76,6 +78,7 @@ def run_node(node: str, arguments: list[str]) -> None:
         members=tuple(dataset_name(m) for m in members),
         association=dataset_name(options.association) if options.association else None,
         replace=options.replace,
+        algorithm=Algorithm(options.algorithm),
     )
     import_module(NODES[node]).run(context)
 

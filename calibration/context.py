@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibration.algorithm import Algorithm
 from calibration.exit_codes import CalibrationError, ExitCode
 
 
@@ -36,6 +37,8 @@ class Context:
         The association for which a member is worked on: its shelf holds members, too.
     replace
         Whether products that are current are to be made again.
+    algorithm
+        Whether STScI's slips are reproduced or corrected.
     """
 
     node: str
@@ -47,6 +50,7 @@ class Context:
     members: tuple[str, ...] = ()
     association: str | None = None
     replace: bool = False
+    algorithm: Algorithm = Algorithm.CALACS
 
     @property
     def folder(self) -> Path:

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from calibration.arrays import ccd
+from calibration.algorithm import KEYWORD, algorithm_of, record_algorithm
+from calibration.arrays.chip import Result
 from calibration.arrays.crrej import Combined, Member, Parameters, combine
+from calibration.arrays.dark_flat import dark_and_flat
 from calibration.arrays.dq import COSMIC_RAY
+from calibration.arrays.statistics import statistics
 from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, image_hdu, read, write
@@ -19,7 +22,6 @@ from calibration.fits.tables import read_columns
 from calibration.instruments import detector_of, is_performed
 from calibration.nodes.association import members_of, table_path
 from calibration.nodes.best_references import open_reference
-from calibration.nodes.calibrate import SCI_STATISTICS, photometry
 from calibration.nodes.exposure import (
     Exposure,
     Reference,
@@ -28,6 +30,8 @@ from calibration.nodes.exposure import (
     reference_image,
     set_statistics,
 )
+from calibration.nodes.photometry import photometry
+from calibration.nodes.products import SCI_STATISTICS
 from calibration.nodes.to_fits import copy_unpacked
 from calibration.software import VERSION
 
@@ -65,7 +69,7 @@ def run(context: Context) -> None:
         step("CRCOMB nothing to do: CRCORR is not PERFORM in any exposure")
         return
     inputs = [_open(context, name) for name in members]
-    _check(inputs)
+    _check(context, inputs)
     parameters = _parameters(context, inputs)
     exposure = open_exposure(
         context, inputs[0].file, inputs[0].hdus, detector_of(inputs[0].primary, inputs[0].file)
@@ -91,9 +95,15 @@ def _open(context: Context, name: str) -> Input:
     return Input(name, path.name, hdus, image_sets(hdus, path.name))
 
 
-def _check(inputs: Sequence[Input]) -> None:
+def _check(context: Context, inputs: Sequence[Input]) -> None:
     first = inputs[0]
     for item in inputs:
+        if algorithm_of(item.primary) != context.algorithm:
+            raise CalibrationError(
+                ExitCode.ASSOCIATION_ERROR,
+                f"{item.file}: {KEYWORD} = {algorithm_of(item.primary)!r}, but this run's "
+                f"algorithm is {context.algorithm!s}; calibrate the member again",
+            )
         if item.time <= 0:
             raise CalibrationError(
                 ExitCode.ASSOCIATION_ERROR,
@@ -148,6 +158,7 @@ def _parameters(context: Context, inputs: Sequence[Input]) -> Parameters:
             bad_input=int(row["BADINPDQ"]),
             initial=str(row["INITGUES"]).strip(),
             sky=str(row["SKYSUB"]).strip(),
+            corrected=context.algorithm.corrects,
         )
     except (LookupError, ValueError) as error:
         raise CalibrationError(
@@ -193,11 +204,11 @@ def _write(
     hdus = [image_hdu(_primary(context, exposure, inputs, results, parameters), None, primary=True)]
     for images, combined in zip(exposure.sets, results, strict=True):
         shape: Any = images.sci.shape
-        result = ccd.dark_and_flat(
+        result = dark_and_flat(
             (combined.sci, combined.err, combined.dq),
-            reference_image(dark, images.chip, shape),
+            reference_image(dark, images, shape),
             dark_time,
-            reference_image(flat, images.chip, shape),
+            reference_image(flat, images, shape),
         )
         hdus += _extensions(images, result, len(inputs))
     hdus[0].header.set("FILENAME", path.name)
@@ -207,11 +218,11 @@ def _write(
     step(f"CRCOMB {path.name} written")
 
 
-def _extensions(images: ImageSet, result: ccd.Result, count: int) -> list[Hdu]:
+def _extensions(images: ImageSet, result: Result, count: int) -> list[Hdu]:
     headers = [h.header.copy() if h else Header() for h in (images.sci, images.err, images.dq)]
     good = (result.dq & headers[0].integer("SDQFLAGS", 31743)) == 0
-    set_statistics(headers[0], ccd.statistics(result.sci, result.err, good), SCI_STATISTICS)
-    set_statistics(headers[1], ccd.statistics(result.err, None, good), SCI_STATISTICS[:4])
+    set_statistics(headers[0], statistics(result.sci, result.err, good), SCI_STATISTICS)
+    set_statistics(headers[1], statistics(result.err, None, good), SCI_STATISTICS[:4])
     headers[0].set("NCOMBINE", count)
     arrays = (result.sci, result.err, result.dq)
     return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
@@ -228,6 +239,7 @@ def _primary(
     times = sum(item.time for item in inputs)
     out.set("ROOTNAME", context.dataset)
     out.set("CAL_VER", VERSION)
+    record_algorithm(out, context.algorithm)
     out.set("CRCORR", "COMPLETE")
     out.set("NEXTEND", 3 * len(results))
     out.set("SKYSUM", header_float(sum(results[0].skies)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration import delivered, observation
+from calibration.algorithm import KEYWORD, algorithm_of
 from calibration.archive import put, record
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
@@ -83,11 +84,20 @@ def _exposure(context: Context, name: str) -> dict[str, Any]:
     choice = json.loads(note.read_text()) if note.is_file() else {}
     facts["reference_files"] = choice.get("references", {})
     facts["reference_context"] = choice.get("context")
-    facts["software"] = choice.get("software", {})
+    facts["software"] = {**choice.get("software", {}), **_algorithm(context, name)}
     origin = delivered.read_note(context, name)
     if origin is not None:
         facts["delivered"] = origin
     return facts
+
+
+def _algorithm(context: Context, name: str) -> dict[str, str]:
+    """Return which algorithm made an exposure's product, if it says so."""
+    path = context.product("flt", name)
+    if not path.is_file():
+        return {}
+    primary = read(path, headers_only=True)[0].header
+    return {"algorithm": algorithm_of(primary)} if KEYWORD in primary else {}
 
 
 def _together(choices: list[dict[str, str]]) -> dict[str, str]:

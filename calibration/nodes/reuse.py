@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration import delivered
+from calibration.algorithm import algorithm_of
 from calibration.archive import load, sha256_of
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
@@ -79,9 +80,13 @@ def _missing(context: Context, manifest: dict[str, Any]) -> str | None:
 def _outdated(context: Context, shelf: Path, manifest: dict[str, Any]) -> str | None:
     """Return in what the archived product differs from what CA would make now."""
     path = next(p for s in _PRODUCTS if (p := shelf / f"{context.dataset}_{s}.fits").is_file())
-    version = read(path, headers_only=True)[0].header.text("CAL_VER")
+    primary = read(path, headers_only=True)[0].header
+    version = primary.text("CAL_VER")
     if path.stem.endswith("_flt") and version != VERSION:
         return f"made by {version or 'unknown software'}, now it is {VERSION}"
+    algorithm = algorithm_of(primary)
+    if path.stem.endswith("_flt") and algorithm != context.algorithm:
+        return f"made with the algorithm {algorithm}, now it is {context.algorithm!s}"
     note = shelf / f"{context.dataset}_references.json"
     if sha256_of(note) != manifest["files"][note.name]["sha256"]:
         raise CalibrationError(

@@ -18,9 +18,13 @@ from calibration.simulate.references import truth
 _SWITCHES = ("DQICORR", "BLEVCORR", "BIASCORR", "DARKCORR", "FLATCORR")
 _REFERENCES = (
     "BPIXTAB", "CCDTAB", "OSCNTAB", "BIASFILE", "DARKFILE", "PFLTFILE", "SATUFILE", "IMPHTTAB",
-    "CRREJTAB",
+    "CRREJTAB", "ATODTAB", "FLSHFILE", "SNKCFILE", "DFLTFILE", "LFLTFILE", "SHADFILE",
 )  # fmt: skip
 SKY = 0.05
+#: MJD of the first exposure.
+START = 53000.5
+#: STIS: the detector housing, degrees Celsius, and how the dark grows with it.
+TEMPERATURE, DARK_PER_DEGREE = 20.0, 0.07
 STAMP = 10
 SIGMA = 1.1
 
@@ -40,6 +44,7 @@ class Scene:
     sky: float = SKY
     saturated: int = 0
     defects: bool = False
+    splits: int = 1
     positions: dict[int, Any] = field(default_factory=dict)
 
     def catalogue(self, model: Model, chip: ChipModel) -> Any:
@@ -75,7 +80,7 @@ class Exposed:
 
 
 def light(model: Model, chip: ChipModel, scene: Scene) -> Any:
-    """Return the light that falls on a chip, e-/s per pixel."""
+    """Return the light that a chip detects, e-/s per pixel."""
     image = np.full((model.height, model.width), scene.sky)
     offsets = np.arange(-STAMP, STAMP + 1)
     for x, y, flux in scene.catalogue(model, chip):
@@ -85,7 +90,7 @@ def light(model: Model, chip: ChipModel, scene: Scene) -> Any:
         stamp = gy[:, None] * gx[None, :]
         rows, columns = slice(iy - STAMP, iy + STAMP + 1), slice(ix - STAMP, ix + STAMP + 1)
         image[rows, columns] += flux * stamp / stamp.sum()
-    return image
+    return image * (model.efficiency if chip.chip == 2 else 1.0)
 
 
 def _rays(image: Any, count: int, random: np.random.Generator) -> Any:
@@ -121,7 +126,10 @@ def exposure_of(
     """Return a chip's frame with all of its truth; see :func:`expose`."""
     random = np.random.default_rng([scene.seed, chip.chip, 7, exposure])
     known = truth(model, chip)
-    expected = light(model, chip, scene) * scene.seconds * known.flat + known.dark * scene.seconds
+    expected = light(model, chip, scene) * scene.seconds * known.flat
+    warmth = 1 + DARK_PER_DEGREE * (TEMPERATURE - 18.0) if model.instrument == "STIS" else 1.0
+    expected += known.dark * scene.seconds * warmth
+    expected += model.flash * model.flash_time
     electrons = random.poisson(expected).astype(np.float64) if noise else expected.copy()
     hit = _rays(electrons, scene.rays, random)
     if scene.defects:
@@ -143,12 +151,20 @@ def exposure_of(
             read_noise[:, at.start - raw_x.start : at.stop - raw_x.start] = 0.0
         part += read_noise
         counts[science, model.science(chip, name)] += electrons[:, out_x] / amp.gain
+    above = np.maximum(counts - model.knee, 0)
+    counts += above / model.step - above
     raw = np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
     ends = np.zeros_like(full)
     for name in chip.amps:
         _, out_x = model.columns(chip, name)
         ends[:, out_x] = raw[science, model.science(chip, name)] == 65535
     return Exposed(raw, expected, hit, full, ends)
+
+
+def imsets(model: Model, scene: Scene, exposure: int) -> list[tuple[ChipModel, int]]:
+    """Return chip and number of exposure of each EXTVER of a raw file."""
+    numbers = range(exposure * scene.splits, (exposure + 1) * scene.splits)
+    return [(chip, number) for number in numbers for chip in model.chips]
 
 
 def raw_file(
@@ -161,11 +177,17 @@ def raw_file(
     exposed: Sequence[Exposed] | None = None,
 ) -> list[Hdu]:
     """Return the HDUs of a raw file (of frames that were exposed already, if given)."""
-    frames = exposed or [exposure_of(model, chip, scene, exposure) for chip in model.chips]
+    frames = exposed or [
+        exposure_of(model, chip, scene, number) for chip, number in imsets(model, scene, exposure)
+    ]
     hdus = [image_hdu(_primary(model, dataset, scene, exposure, association), None, primary=True)]
-    for version, chip in enumerate(model.chips, 1):
+    for version, (chip, number) in enumerate(imsets(model, scene, exposure), 1):
         counts = frames[version - 1].counts
-        hdus.append(image_hdu(_extension(model, chip, "SCI", version, dataset), counts))
+        header = _extension(model, chip, "SCI", version, dataset)
+        if model.instrument == "STIS":
+            for key, value in _times(scene, number):
+                header.set(key, value)
+        hdus.append(image_hdu(header, counts))
         for name in ("ERR", "DQ"):
             header = _extension(model, chip, name, version, dataset)
             header.set("NPIX1", counts.shape[1])
@@ -175,9 +197,20 @@ def raw_file(
     return hdus
 
 
+def _times(scene: Scene, number: int) -> tuple[tuple[str, float], ...]:
+    start = START + number * (scene.seconds + 120) / 86400
+    end = start + scene.seconds / 86400
+    return (
+        ("EXPTIME", scene.seconds),
+        ("EXPSTART", start),
+        ("EXPEND", end),
+        ("OCCDHTAV", TEMPERATURE),
+    )
+
+
 def _primary(model: Model, dataset: str, scene: Scene, exposure: int, association: str) -> Header:
     header = Header()
-    start = 53000.5 + exposure * (scene.seconds + 120) / 86400
+    start = START + exposure * (scene.seconds + 120) / 86400
     cards: tuple[tuple[str, Value], ...] = (
         ("FILENAME", f"{dataset}_raw.fits"), ("FILETYPE", "SCI"), ("TELESCOP", "HST"),
         ("INSTRUME", model.instrument), ("EQUINOX", 2000.0), ("ROOTNAME", dataset),
@@ -186,7 +219,7 @@ def _primary(model: Model, dataset: str, scene: Scene, exposure: int, associatio
         ("EXPSTART", start), ("EXPEND", start + scene.seconds / 86400),
         ("EXPTIME", scene.seconds), ("DARKTIME", scene.seconds), ("DETECTOR", model.detector),
         *model.filters.items(), ("CCDAMP", model.read_out), ("CCDGAIN", model.gain),
-        ("NEXTEND", 3 * len(model.chips)),
+        ("NEXTEND", 3 * len(model.chips) * scene.splits), *_modes(model, scene),
     )  # fmt: skip
     for key, value in cards:
         header.set(key, value)
@@ -194,13 +227,30 @@ def _primary(model: Model, dataset: str, scene: Scene, exposure: int, associatio
     for switch in _SWITCHES:
         header.set(switch, "PERFORM")
     header.set("PHOTCORR", "PERFORM" if model.photometry else "OMIT")
-    header.set("CRCORR", "PERFORM" if association else "OMIT")
+    split = association or scene.splits > 1
+    header.set("CRCORR", "PERFORM" if split else "OMIT")
     header.set("DRIZCORR", "PERFORM")
     for key in _REFERENCES:
         header.set(key, "N/A")
     header.set("ASN_ID", association.upper() or "NONE")
     header.set("ASN_TAB", f"{association}_asn.fits" if association else "NONE")
     return header
+
+
+def _modes(model: Model, scene: Scene) -> list[tuple[str, Value]]:
+    """Return what only some instruments have in the primary header."""
+    out: list[tuple[str, Value]] = []
+    if model.step != 1.0:
+        out.append(("ATODCORR", "PERFORM"))
+    if model.flash:
+        out += [("FLSHCORR", "PERFORM"), ("FLASHDUR", model.flash_time), ("FLUXCORR", "PERFORM")]
+    if model.instrument == "STIS":
+        out += [
+            ("OBSMODE", "ACCUM"), ("OBSTYPE", "IMAGING"), ("APERTURE", "50CCD"),
+            ("OPT_ELEM", "MIRVIS"), ("CRSPLIT", scene.splits), ("EXPSCORR", "PERFORM"),
+            ("TEXPTIME", scene.seconds * scene.splits), ("TEXPSTRT", START),
+        ]  # fmt: skip
+    return out
 
 
 def _extension(model: Model, chip: ChipModel, name: str, version: int, dataset: str) -> Header:

@@ -39,6 +39,12 @@ def truth(model: Model, chip: ChipModel) -> ChipTruth:
     bias = (0.4 * np.sin(np.arange(raw[1]) / 17.0)[None, :] + random.normal(0, 0.1, raw)).astype(
         np.float32
     )
+    if model.instrument != "ACS":  # their biases come after BLEVCORR: nothing in the overscan
+        outside = np.ones(raw, bool)
+        rows = slice(chip.trim_y[0], chip.trim_y[0] + ny)
+        for amp in chip.amps:
+            outside[rows, model.science(chip, amp)] = False
+        bias[outside] = 0
     bias_dq = np.zeros(raw, np.int16)
     bias_dq[raw[0] // 2, 40:44] = 128
     dark = random.gamma(4.0, 5e-4, (ny, nx)).astype(np.float32)
@@ -70,7 +76,7 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
         out[keyword] = name
 
     chips = [(chip, truth(model, chip)) for chip in model.chips]
-    put("BIASFILE", "bia", "BIAS", _images(chips, lambda t: (t.bias, 0.05, t.bias_dq)))
+    put("BIASFILE", "bia", "BIAS", _biases(model, chips))
     put("DARKFILE", "drk", "DARK", _images(chips, lambda t: (t.dark, 1e-4, t.dark_dq)))
     put(
         "PFLTFILE",
@@ -80,13 +86,19 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
     )
     put("CCDTAB", "ccd", "CCD PARAMETERS", [_ccdtab(model)])
     put("BPIXTAB", "bpx", "BAD PIXELS", [_bpixtab(model)])
+    put("CRREJTAB", "crr", "COSMIC RAY REJECTION", [_crrejtab()])
+    put("IMPHTTAB", "imp", "IMAGE PHOTOMETRY TABLE", _imphttab(model))
     if model.instrument != "STIS":
         full = model.saturation
         put("SATUFILE", "sat", "SATURATION",
             _images(chips, lambda t: (np.full_like(t.bias, full), 0.0, None)))  # fmt: skip
         put("OSCNTAB", "osc", "OVERSCAN", [_oscntab(model)])
-        put("CRREJTAB", "crr", "COSMIC RAY REJECTION", [_crrejtab()])
-        put("IMPHTTAB", "imp", "IMAGE PHOTOMETRY TABLE", _imphttab(model))
+    if model.step != 1.0:
+        put("ATODTAB", "a2d", "ANALOG-TO-DIGITAL", [_atodtab(model)])
+    if model.flash:
+        put("FLSHFILE", "fls", "POST FLASH",
+            _images(chips, lambda t: (np.full_like(t.bias, model.flash), 1e-3, None)))  # fmt: skip
+        put("SNKCFILE", "snk", "SINK PIXELS", _images(chips, lambda t: (_sinks(t), 0.0, None)))
     return out
 
 
@@ -122,8 +134,49 @@ def _images(
     return out
 
 
+def _biases(model: Model, chips: list[tuple[ChipModel, ChipTruth]]) -> list[Hdu]:
+    """Return the biases: raw frames, but trimmed ones for STIS, as calstis wants them."""
+    if model.instrument != "STIS":
+        return _images(chips, lambda t: (t.bias, 0.05, t.bias_dq))
+    x, y = model.trim_x, model.chips[0].trim_y[0]
+    here = slice(y, y + model.height), slice(x, x + model.width)
+    return _images(chips, lambda t: (t.bias[here], 0.05, t.bias_dq[here]))
+
+
+def _sinks(values: ChipTruth) -> Array:
+    """Return a sink map with one sink: since MJD 52000, charge lost up to 900 DN behind it."""
+    out = np.zeros_like(values.bias)
+    row = out.shape[0] // 2
+    out[row, 60] = 52000.0
+    out[row - 1, 60] = out[row + 1, 60] = -1.0
+    out[row + 1, 60] = out[row - 2, 60] = 900.0
+    return out
+
+
+def a_to_d_values(model: Model) -> Array:
+    """Return the true value (DN) of each digital value."""
+    table = np.arange(65536, dtype=np.float64)
+    return table + (model.step - 1) * np.maximum(table - model.knee, 0)
+
+
+def _atodtab(model: Model) -> Hdu:
+    table = a_to_d_values(model)
+    return table_hdu(
+        "ATODTAB",
+        [
+            Column("CCDAMP", "20A", [model.read_out]),
+            Column("CCDGAIN", "E", [model.gain]),
+            Column("REF_KEY", "20A", ["EXPSTART"]),
+            Column("REF_KEY_VALUE", "D", [50000.0]),
+            Column("NELEM", "J", [len(table)]),
+            Column("ATOD", f"{len(table)}E", [table]),
+        ],
+    )
+
+
 def _ccdtab(model: Model) -> Hdu:
     count = len(model.chips)
+    level = {"WFC3": 65000.0, "STIS": model.saturation}.get(model.instrument, model.saturation)
 
     def per_amp(key: str, form: str, value: Callable[[Any], float]) -> list[Column]:
         return [
@@ -141,7 +194,7 @@ def _ccdtab(model: Model) -> Hdu:
         *per_amp("CCDBIAS", "E", lambda a: a.level),
         Column("AMPX", "J", [model.width // 2 if count > 1 else 0] * count),
         Column("ATODSAT", "J", [65534] * count),
-        Column("SATURATE", "E", [model.saturation] * count),
+        Column("SATURATE", "E", [level] * count),
     ]
     if model.instrument == "STIS":
         columns += [
@@ -170,12 +223,32 @@ def _oscntab(model: Model) -> Hdu:
         Column("TRIMX4", "J", [model.gap // 2] * count),
         Column("TRIMY1", "J", [c.trim_y[0] for c in model.chips]),
         Column("TRIMY2", "J", [c.trim_y[1] for c in model.chips]),
-        *(Column(k, "J", [0] * count) for k in ("VX1", "VX2", "VY1", "VY2")),
     ]
+    if model.gap:
+        columns += _virtual_columns(model, count)
+    else:
+        columns += [Column(k, "J", [0] * count) for k in ("VX1", "VX2", "VY1", "VY2")]
     for name, (first, last) in sections.items():
         columns.append(Column(f"BIASSECT{name}1", "J", [first] * count))
         columns.append(Column(f"BIASSECT{name}2", "J", [last] * count))
     return table_hdu("OSCNTAB", columns)
+
+
+def _virtual_columns(model: Model, count: int) -> list[Column]:
+    """Return where UVIS has its parallel virtual overscan: above chip 2, below chip 1."""
+    nx, trim, half = model.raw_width, model.trim_x, model.width // 2
+    columns = {
+        "VX1": trim + 1, "VX2": trim + half, "VX3": nx - trim - half + 1, "VX4": nx - trim,
+    }  # fmt: skip
+    out = [Column(key, "J", [value] * count) for key, value in columns.items()]
+    first, last = [], []
+    for chip in model.chips:
+        below = chip.trim_y[0]
+        first.append(2 if below else model.height + 3)
+        last.append(below - 1 if below else model.height + chip.trim_y[1])
+    for key, rows in (("VY1", first), ("VY2", last), ("VY3", first), ("VY4", last)):
+        out.append(Column(key, "J", rows))
+    return out
 
 
 def _bpixtab(model: Model) -> Hdu:
@@ -218,7 +291,7 @@ def _crrejtab() -> Hdu:
 
 def _imphttab(model: Model) -> list[Hdu]:
     modes = list(model.photometry)
-    return [
+    out = [
         table_hdu(
             name,
             [
@@ -229,3 +302,12 @@ def _imphttab(model: Model) -> list[Hdu]:
         )
         for i, name in enumerate(("PHOTFLAM", "PHOTPLAM", "PHOTBW"), 1)
     ]
+    for number, factor in ((1, 1.0), (2, 1 / model.efficiency)) if model.efficiency != 1 else ():
+        name = f"PHTFLAM{number}"
+        columns = [
+            Column("OBSMODE", "40A", modes),
+            Column("DATACOL", "12A", [name] * len(modes)),
+            Column(name, "D", [model.photometry[m][1] * factor for m in modes]),
+        ]
+        out.append(table_hdu(name, columns))
+    return out
