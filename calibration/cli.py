@@ -39,6 +39,8 @@ TOOLS = {
     "stage": "calibration.simulate.stage",
     "header": "calibration.header_command",
     "affected": "calibration.references.affected",
+    "bench": "calibration.bench.command",
+    "references": "calibration.references.command",
     "exit-codes": "calibration.cli",
 }
 
@@ -58,6 +60,7 @@ def node_parser(node: str) -> argparse.ArgumentParser:
     parser.add_argument("--association")
     parser.add_argument("--replace", action="store_true")
     parser.add_argument("--algorithm", choices=[str(a) for a in Algorithm], default="calacs")
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE")
     return parser
 
 
@@ -79,16 +82,26 @@ def run_node(node: str, arguments: list[str]) -> None:
         association=dataset_name(options.association) if options.association else None,
         replace=options.replace,
         algorithm=Algorithm(options.algorithm),
+        options=dict(_pair(text) for text in options.option),
     )
     import_module(NODES[node]).run(context)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise CalibrationError(ExitCode.USAGE_ERROR, f"--option {text}: it must be KEY=VALUE")
+    return key, value
 
 
 def _usage() -> str:
     nodes = " ".join(NODES)
     return (
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
-        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|bench|"
         f"exit-codes ...\nnodes: {nodes}\n"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f"references|exit-codes ...\nnodes: {nodes}\n"
     )
 
 

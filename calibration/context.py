@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calibration.algorithm import Algorithm
 from calibration.exit_codes import CalibrationError, ExitCode
+from calibration.suffixes import RAW
 
 
 def step(text: str) -> None:
@@ -39,6 +40,8 @@ class Context:
         Whether products that are current are to be made again.
     algorithm
         Whether STScI's slips are reproduced or corrected.
+    options
+        The node's own parameters, by name; each node documents and checks its own.
     """
 
     node: str
@@ -51,6 +54,7 @@ class Context:
     association: str | None = None
     replace: bool = False
     algorithm: Algorithm = Algorithm.CALACS
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -93,7 +97,7 @@ class Context:
         return found
 
 
-RAW_SUFFIXES = ("raw", "rawtag_a", "rawtag_b", "rawtag")
+RAW_SUFFIXES = RAW
 
 
 @contextmanager

@@ -46,6 +46,11 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
 def show_queue(figures: Mapping[str, Any], console: Console) -> None:
     """Print the queue's figures beside what is expected of them."""
     title = f"{figures['queue']:,} in the queue, {figures['history']:,} in the history"
+    show_expected(figures, title, console)
+
+
+def show_expected(figures: Mapping[str, Any], title: str, console: Console) -> None:
+    """Print every figure of which something is expected."""
     table = Table("figure", "measured", "expected", title=title)
     for name, expected in figures["expected"].items():
         style = "red" if name in figures["missed"] else "green"

@@ -1,4 +1,4 @@
-"""``owl bench``: measure OWL against the bare HTCondor below it."""
+"""``owl bench``: OWL against the bare HTCondor below it, its payload against other packages."""
 
 from __future__ import annotations
 
@@ -67,6 +67,30 @@ def queue(
         from htcondor_operator.bench.table import show_queue
 
         show_queue(figures, Console())
+
+
+@app.command()
+def calibration(
+    *,
+    pairs: Annotated[int, typer.Option(min=1, max=50, help="Turns of each side.")] = 3,
+    small: Annotated[bool, typer.Option(help="A small format, to try the bench.")] = False,
+    no_peers: Annotated[bool, typer.Option("--no-peers", help="Leave ccdproc out.")] = False,
+    scratch: Annotated[Path | None, typer.Option(help="Where 6 GB are free.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the calibration against ccdproc, drizzle, numpy and the machine's memory."""
+    from htcondor_operator.bench.payload import calibration_bench
+
+    words = ["--pairs", str(pairs), *["--small"] * small, *["--no-peers"] * no_peers]
+    figures = calibration_bench(words if scratch is None else [*words, "--scratch", str(scratch)])
+    if as_json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    else:
+        from rich.console import Console
+
+        from htcondor_operator.bench.table import show_expected
+
+        show_expected(figures, f"calibration, {figures['size']}", Console())
 
 
 @app.command()
