@@ -6,7 +6,7 @@ They carry SIMULATE = 'OWL', and best references never gives them to a real expo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,12 @@ def truth(model: Model, chip: ChipModel) -> ChipTruth:
     bias = (0.4 * np.sin(np.arange(raw[1]) / 17.0)[None, :] + random.normal(0, 0.1, raw)).astype(
         np.float32
     )
+    if model.instrument != "ACS":  # their biases come after BLEVCORR: nothing in the overscan
+        outside = np.ones(raw, bool)
+        rows = slice(chip.trim_y[0], chip.trim_y[0] + ny)
+        for amp in chip.amps:
+            outside[rows, model.science(chip, amp)] = False
+        bias[outside] = 0
     bias_dq = np.zeros(raw, np.int16)
     bias_dq[raw[0] // 2, 40:44] = 128
     dark = random.gamma(4.0, 5e-4, (ny, nx)).astype(np.float32)
@@ -47,6 +53,21 @@ def truth(model: Model, chip: ChipModel) -> ChipTruth:
     flat = flat.astype(np.float32)
     flat[3, 5] = 0.0
     return ChipTruth(bias, bias_dq, dark, (hot * 16).astype(np.int16), flat)
+
+
+def flat_field(model: Model, chip: ChipModel, response: Array) -> Array:
+    """Return the flat for a chip's response to light.
+
+    Where pixels stay in DN until the end and are then multiplied by the mean gain (WFC3/UVIS), the
+    flat holds the differences of the amplifiers' gains as well.
+    """
+    if model.instrument == "ACS" or len(chip.amps) == 1:
+        return response
+    mean = sum(amp.gain for amp in model.amps.values()) / len(model.amps)
+    out = response.copy()
+    for name in chip.amps:
+        out[:, model.columns(chip, name)[1]] *= np.float32(mean / model.amps[name].gain)
+    return out
 
 
 def stem(model: Model) -> str:
@@ -67,7 +88,8 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
     chips = [(chip, truth(model, chip)) for chip in model.chips]
     put("BIASFILE", "bia", "BIAS", _images(chips, lambda t: (t.bias, 0.05, t.bias_dq)))
     put("DARKFILE", "drk", "DARK", _images(chips, lambda t: (t.dark, 1e-4, t.dark_dq)))
-    put("PFLTFILE", "pfl", "PIXEL-TO-PIXEL FLAT", _images(chips, lambda t: (t.flat, 1e-3, None)))
+    flats = [(chip, replace(t, flat=flat_field(model, chip, t.flat))) for chip, t in chips]
+    put("PFLTFILE", "pfl", "PIXEL-TO-PIXEL FLAT", _images(flats, lambda t: (t.flat, 1e-3, None)))
     put("CCDTAB", "ccd", "CCD PARAMETERS", [_ccdtab(model)])
     put("BPIXTAB", "bpx", "BAD PIXELS", [_bpixtab(model)])
     if model.instrument != "STIS":
