@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from calibration.arrays import wcs as arrays
+from calibration.arrays.pixmap import pixel_map
 from calibration.arrays.wcs import Wcs, north_up
 
 #: pixel**(1 - p - q); of the size of those in the headers of ACS/WFC.
@@ -70,7 +70,7 @@ def main(width: str, height: str, repeats: str) -> None:
     error = 0.0
     for _ in range(int(repeats)):
         began = time.perf_counter()
-        our_map = arrays.pixel_map(source, target, shape)
+        our_map = pixel_map(source, target, shape)
         turns["ours"].append(time.perf_counter() - began)
         began = time.perf_counter()
         their_map = calc_pixmap(*theirs, shape=shape, disable_bbox="both")

@@ -24,7 +24,8 @@ class Detector:
     drizzled
         Whether MD makes a product.
     references
-        Header keyword of each reference file -> the switch that needs it. ``""``: always.
+        Header keyword of each reference file -> the switch that needs it. ``""``: always;
+        :data:`ANY_STEP`: when any step is on (acquisition images of STIS have none).
     optional
         Keywords that may stay N/A although their switch is PERFORM.
     """
@@ -38,6 +39,12 @@ class Detector:
     optional: frozenset[str] = frozenset()
 
 
+#: In place of a switch: whenever one of them is on.
+ANY_STEP = "*"
+
+#: Distortion, which MD applies; without a file the header's own WCS is taken.
+_DISTORTION = (("IDCTAB", "DRIZCORR"), ("NPOLFILE", "DRIZCORR"), ("D2IMFILE", "DRIZCORR"))
+_OPTIONAL = frozenset({"SATUFILE", *(keyword for keyword, _ in _DISTORTION)})
 _CCD = (
     ("CCDTAB", ""),
     ("OSCNTAB", "BLEVCORR"),
@@ -48,27 +55,51 @@ _CCD = (
     ("PFLTFILE", "FLATCORR"),
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
+    *_DISTORTION,
+)
+_MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
+_UVIS = (
+    *_CCD,
+    ("ATODTAB", "ATODCORR"),
+    ("SNKCFILE", "DQICORR"),
+    ("FLSHFILE", "FLSHCORR"),
+    *_MORE_FLATS,
 )
 _STIS = (
-    ("CCDTAB", ""),
+    ("CCDTAB", ANY_STEP),
     ("BPIXTAB", "DQICORR"),
+    ("ATODTAB", "ATODCORR"),
     ("BIASFILE", "BIASCORR"),
+    ("CRREJTAB", "CRCORR"),
     ("DARKFILE", "DARKCORR"),
     ("PFLTFILE", "FLATCORR"),
+    *_MORE_FLATS,
+    ("SHADFILE", "SHADCORR"),
+    ("IMPHTTAB", "PHOTCORR"),
 )
 _SATURATION = frozenset({"SATUFILE"})
+_OPTIONAL_FLATS = frozenset({"DFLTFILE", "LFLTFILE"})
 
 DETECTORS = {
     (d.instrument, d.name): d
     for d in (
         Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _SATURATION),
         Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _SATURATION),
-        Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _SATURATION | {"IMPHTTAB"}),
+        Detector(
+            "WFC3", "UVIS", "dn", "iref", True, _UVIS,
+            _SATURATION | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
+        ),
+        Detector(
+            "STIS", "CCD", "counts", "oref", False, _STIS, _OPTIONAL_FLATS | {"IMPHTTAB"},
+        ),
+        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _OPTIONAL),
+        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _OPTIONAL),
+        Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _OPTIONAL | {"IMPHTTAB"}),
         Detector("STIS", "CCD", "counts", "oref", False, _STIS),
         Detector("COS", "FUV", "events", "lref", False, ()),
         Detector("COS", "NUV", "events", "lref", False, ()),
     )
-}
+}  # fmt: skip
 
 
 def detector_of(header: Header, file: str) -> Detector:
@@ -85,4 +116,6 @@ def detector_of(header: Header, file: str) -> Detector:
 
 def is_performed(header: Header, switch: str) -> bool:
     """Whether a calibration switch is PERFORM (or already COMPLETE: re-runs are idempotent)."""
+    if switch == ANY_STEP:
+        return any(is_performed(header, key) for key in header if key.endswith("CORR"))
     return not switch or header.text(switch).upper() in ("PERFORM", "COMPLETE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from calibration.algorithm import record_algorithm
 from calibration.arrays.chip import Chip, Result
 from calibration.arrays.statistics import statistics
 from calibration.context import Context, step
@@ -34,13 +35,17 @@ def primary_header(exposure: Exposure, file: str, chips: list[Calibrated]) -> He
     out = exposure.primary.copy()
     out.set("FILENAME", file)
     out.set("CAL_VER", VERSION)
+    record_algorithm(out, exposure.context.algorithm)
     for switch, state in exposure.states.items():
         out.set(switch, state)
     for item in chips:
         for amp in item.where.amps:
-            for key, value in (("ATODGN", amp.gain), ("READNSE", amp.read_noise)):
-                out.set(f"{key}{amp.name}", header_float(value))
-            if amp.name in item.result.levels:
+            ending, gain = amp.name, f"ATODGN{amp.name}"
+            if exposure.detector.order == "counts":
+                ending, gain = "", "ATODGAIN"
+            out.set(gain, header_float(amp.gain))
+            out.set(f"READNSE{ending}", header_float(amp.read_noise))
+            if amp.name in item.result.levels and ending:
                 out.set(f"BIASLEV{amp.name}", header_float(item.result.levels[amp.name]))
     out.set("DARKTIME", header_float(exposure.dark_time))
     out.history(*exposure.history)
@@ -55,7 +60,7 @@ def write_product(
     primary = primary_header(exposure, path.name, chips)
     primary.set("NEXTEND", 3 * len(chips))
     if suffix == "blv_tmp":
-        for switch in ("DARKCORR", "FLATCORR", "PHOTCORR"):
+        for switch in ("DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR"):
             if switch in exposure.states:
                 primary.set(switch, "PERFORM")
     hdus = [image_hdu(primary, None, primary=True)]
@@ -76,7 +81,7 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         header.set("EXTNAME", name)
         header.set("EXTVER", item.images.version)
         headers.append(header)
-    unit = unit_of(exposure)
+    unit = unit_of(exposure, before=before)
     good = (arrays[2] & item.chip.serious) == 0
     values = statistics(arrays[0], arrays[1], good)
     set_statistics(headers[0], values, SCI_STATISTICS)
@@ -86,18 +91,21 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         header.set("BUNIT", unit)
     levels = list(result.levels.values())
     if levels:
-        headers[0].set("MEANBLEV", header_float(sum(levels) / len(levels)))
+        mean = result.mean_level
+        mean = sum(levels) / len(levels) if mean is None else mean
+        headers[0].set("MEANBLEV", header_float(mean))
     if not before and item.chip.dark is not None:
         headers[0].set("MEANDARK", header_float(result.mean_dark))
     return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
 
 
-def unit_of(exposure: Exposure) -> str:
-    """Return BUNIT of the product."""
+def unit_of(exposure: Exposure, *, before: bool = False) -> str:
+    """Return BUNIT of the product, or of the state `before` dark and flat."""
     if exposure.detector.order == "electrons":
         return "ELECTRONS"
     flat = "FLATCORR" in exposure.states and exposure.states["FLATCORR"] == "COMPLETE"
-    return "ELECTRONS" if exposure.detector.order == "dn" and flat else "COUNTS"
+    is_uvis = exposure.detector.order == "dn"
+    return "ELECTRONS" if is_uvis and flat and not before else "COUNTS"
 
 
 def write_trailer(context: Context, exposure: Exposure) -> None:

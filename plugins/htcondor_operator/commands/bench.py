@@ -93,6 +93,42 @@ def calibration(
         show_expected(figures, f"calibration, {figures['size']}", Console())
 
 
+@app.command()
+def memory(
+    *,
+    detector: Annotated[
+        list[str] | None, typer.Option("--detector", help="As ACS/WFC; all when not given.")
+    ] = None,
+    members: Annotated[int, typer.Option(min=2, max=8, help="Of each association.")] = 4,
+    small: Annotated[bool, typer.Option(help="Small formats, to try the command.")] = False,
+    scratch: Annotated[
+        Path | None, typer.Option(help="Folder with room for 3 GB; the system's own by default.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write table and requests into the templates.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the peak memory of the payload's nodes on simulated exposures, per detector."""
+    from htcondor_operator.bench.memory import DETECTORS, Plan, measure
+    from htcondor_operator.bench.memory import apply as write
+
+    figures = measure(Plan(tuple(detector or DETECTORS), members, small, scratch), _say)
+    if apply:
+        from htcondor_operator.settings import Settings
+
+        changed = write(figures, Settings.from_environment().templates)
+        _say(f"changed: {', '.join(changed) or 'nothing'}")
+    if as_json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    else:
+        from rich.console import Console
+
+        from htcondor_operator.bench.table import show_memory
+
+        show_memory(figures, Console())
+
+
 def _say(text: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S', time.gmtime())} {text}\n")
     sys.stderr.flush()
