@@ -53,6 +53,11 @@ _CCD = (
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
 )
+_ACS = (
+    *((keyword, "BIASCORR" if keyword == "SATUFILE" else switch) for keyword, switch in _CCD),
+    ("SNKCFILE", "SINKCORR"),
+    ("FLSHFILE", "FLSHCORR"),
+)
 _MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
 _UVIS = (
     *_CCD,
@@ -79,8 +84,8 @@ _OPTIONAL_FLATS = frozenset({"DFLTFILE", "LFLTFILE"})
 DETECTORS = {
     (d.instrument, d.name): d
     for d in (
-        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _SATURATION),
-        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _SATURATION),
+        Detector("ACS", "WFC", "electrons", "jref", True, _ACS, _SATURATION),
+        Detector("ACS", "HRC", "electrons", "jref", True, _ACS, _SATURATION),
         Detector(
             "WFC3", "UVIS", "dn", "iref", True, _UVIS,
             _SATURATION | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
