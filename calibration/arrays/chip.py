@@ -75,6 +75,8 @@ class Amp:
     @property
     def drift_origin(self) -> float:
         """Column at which the drift along the line is zero: the middle of the near section."""
+        if not self.overscan:
+            return 0.0
         first, end = self.overscan[0]
         return (first + end - 1) / 2
 

@@ -45,7 +45,8 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
     where = _layout(exposure, images)
     checked = is_performed(primary, "DQICORR")
     flash_time = _flash_time(exposure)
-    wells = _full_well(exposure, images, where)
+    levelled = all(is_performed(primary, s) for s in ("BIASCORR", "BLEVCORR"))
+    wells = _full_well(exposure, images, where) if levelled else None
 
     def trimmed(switch: str, keyword: str) -> Image | None:
         reference = exposure.usable(switch, keyword)
@@ -70,7 +71,7 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         flash_time=flash_time,
         flat=trimmed("FLATCORR", "PFLTFILE"),
         full_well=wells,
-        full_well_level=where.full_well_level if checked and wells is None else None,
+        full_well_level=where.full_well_level if levelled and wells is None else None,
         subtract_level=is_performed(primary, "BLEVCORR"),
         virtual=where.virtual,
         only_read_noise=primary.text("TARGNAME").startswith("BIAS"),
@@ -121,9 +122,6 @@ def _flash_time(exposure: Exposure) -> float:
 
 def _full_well(exposure: Exposure, images: ImageSet, where: Geometry) -> Array | None:
     """Return SATUFILE's limits, which calacs tests after BIASCORR and BLEVCORR only."""
-    primary = exposure.primary
-    if not all(is_performed(primary, s) for s in ("BIASCORR", "BLEVCORR")):
-        return None
     image = reference_image(exposure.references.get("SATUFILE"), images, _shape(images))
     if image is None:
         return None
