@@ -24,6 +24,7 @@ PRODUCTS: dict[str, tuple[str, int]] = {
     "blv_tmp": ("image", 1),
     "flt": ("image", 2),
     "qlx": ("spectrum", 1),
+    "sfl": ("image", 3),
     "crj": ("image", 3),
     "drz": ("image", 3),
     "trailer": ("other", 2),

@@ -35,12 +35,19 @@ def run(context: Context) -> None:
             "calstis has nothing to do with such an image either; set the switches, then run RF",
         )
     keep = is_performed(hdus[0].header, "CRCORR")
+    if keep and detector.order == "counts" and len(exposure.sets) < 2:
+        exposure.skipped("CRCORR", "there is one imset")
+        keep = False
     chips = [_calibrate(exposure, images, keep) for images in exposure.sets]
     (_tell if detector.order == "electrons" else tell_counts)(exposure, chips)
-    if keep:
+    if keep and detector.order != "counts":  # imsets of one file are combined here
         write_product(context, exposure, chips, "blv_tmp")
     photometry(exposure, [c.images for c in chips])
-    flux_correction(exposure, chips)
+    flux_correction(exposure, [(c.images, c.result) for c in chips])
+    if detector.order == "counts":
+        from calibration.nodes.imsets import combine_within
+
+        combine_within(context, exposure, chips)
     write_product(context, exposure, chips, "flt")
     write_trailer(context, exposure)
 

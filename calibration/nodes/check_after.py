@@ -13,7 +13,7 @@ from calibration.fits import Hdu, read
 from calibration.fits.files import checksum_faults
 from calibration.fits.planes import ImageSet, image_sets
 from calibration.instruments import detector_of
-from calibration.nodes.association import members_of
+from calibration.nodes.association import members_of, sub_products
 
 
 def run(context: Context) -> None:
@@ -38,12 +38,13 @@ def _products(context: Context, members: tuple[str, ...]) -> Iterator[Path]:
     for member in members:
         spectrum = context.product("qlx", member)
         yield spectrum if spectrum.is_file() else context.needs("flt", "CA", member)
-    for suffix in ("crj", "drz"):
-        path = context.product(suffix)
-        if path.is_file():
-            yield path
-        elif suffix == "drz" and _must_be_drizzled(context, members):
-            context.needs("drz", "MD")
+    for name in (*sub_products(context), context.dataset):
+        yield from filter(Path.is_file, (context.product(s, name) for s in ("sfl", "crj")))
+    drizzled = context.product("drz")
+    if drizzled.is_file():
+        yield drizzled
+    elif _must_be_drizzled(context, members):
+        context.needs("drz", "MD")
 
 
 def _must_be_drizzled(context: Context, members: tuple[str, ...]) -> bool:

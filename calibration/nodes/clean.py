@@ -8,7 +8,7 @@ import shutil
 from calibration.archive import faults, load, sha256_of
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.nodes.association import members_of
+from calibration.nodes.association import members_of, sub_products
 from calibration.nodes.ingest import products
 
 
@@ -29,7 +29,7 @@ def run(context: Context) -> None:
             f"{context.shelf}: {'; '.join(wrong)}; run INGEST_SCI again; nothing was cleaned",
         )
     removed = 0
-    for name in dict.fromkeys((*members, context.dataset)):
+    for name in dict.fromkeys((*members, *sub_products(context), context.dataset)):
         folder = context.work / name
         if folder.is_dir():
             shutil.rmtree(folder)
