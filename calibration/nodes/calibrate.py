@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from calibration.arrays.chip import Result
 from calibration.arrays.dark_flat import mean_of_good
+from calibration.arrays.dq import count_bits
 from calibration.arrays.kernel import calibrate
 from calibration.arrays.overscan import NoOverscan
-from calibration.context import Context, timed
+from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.fits.planes import ImageSet
 from calibration.instruments import ANY_STEP, detector_of, is_performed
+from calibration.instruments.data_quality import flag_names
 from calibration.nodes.counts_exposure import make_counts_chip
 from calibration.nodes.counts_steps import flux_correction, mean_dark, tell_counts
 from calibration.nodes.exposure import Exposure, make_chip, open_exposure
@@ -68,7 +71,15 @@ def _calibrate(exposure: Exposure, images: ImageSet, keep: bool) -> Calibrated:
         result.mean_dark = mean_dark(chip)
     elif chip.dark is not None:
         result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious)
+    _tell_flags(exposure, images, result)
     return Calibrated(images, where, chip, result)
+
+
+def _tell_flags(exposure: Exposure, images: ImageSet, result: Result) -> None:
+    """Say how many pixels have which flag."""
+    instrument = exposure.detector.instrument
+    found = [f"{flag_names(instrument, b)[0]} {n}" for b, n in count_bits(result.dq).items()]
+    step(f"CA SCI,{images.version} flags: {', '.join(found) or 'none'}")
 
 
 def _tell(exposure: Exposure, chips: list[Calibrated]) -> None:

@@ -31,7 +31,7 @@ from calibration.nodes.exposure import (
     reference_image,
 )
 from calibration.nodes.photometry import photometry
-from calibration.nodes.products import unit_of
+from calibration.nodes.products import save_trailer, trailer, unit_of
 from calibration.nodes.repeat import combined_extensions, sum_exposures
 from calibration.nodes.to_fits import copy_unpacked
 from calibration.software import VERSION
@@ -107,9 +107,11 @@ def _noise(exposure: Exposure, number: int) -> Noise | None:
 
 
 def _is_split(context: Context, name: str) -> bool:
-    """Whether an exposure is to be combined (a dithered one is not: MD does that)."""
+    """Whether an exposure is to be combined here (STIS has its CR-split imsets in one file)."""
     path = context.needs("flt", "CA", name)
-    return is_performed(read(path, headers_only=True)[0].header, "CRCORR")
+    primary = read(path, headers_only=True)[0].header
+    within = detector_of(primary, path.name).order == "counts"
+    return not within and is_performed(primary, "CRCORR")
 
 
 def _open(context: Context, name: str) -> Input:
@@ -246,6 +248,8 @@ def _write(
     hdus[0].header.set("DARKTIME", header_float(dark_time))
     write(path, hdus)
     step(f"CRCOMB {path.name} written")
+    names = [f"Input    {item.file}" for item in inputs]
+    save_trailer(context, [*names, *trailer(exposure), "CRCORR   COMPLETE"])
 
 
 def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> None:

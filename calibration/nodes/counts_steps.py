@@ -49,6 +49,8 @@ def tell_counts(exposure: Exposure, chips: list[Calibrated]) -> None:
         exposure.done("FLATCORR", *about("PFLTFILE", "DFLTFILE", "LFLTFILE"))
     if counts.shading is not None:
         exposure.done("SHADCORR", *about("SHADFILE"))
+    if is_performed(primary, "EXPSCORR"):  # the exposures' own _flt, which are always written
+        exposure.states["EXPSCORR"] = "COMPLETE"
 
 
 def _tell_level(exposure: Exposure, chip: Chip, about: list[str]) -> None:

@@ -144,6 +144,8 @@ def combine_within(context: Context, exposure: Exposure, chips: list[Calibrated]
     if len(chips) < 2:
         return
     if is_performed(exposure.primary, "CRCORR"):
+        exposure.history.append(f"CRCORR of {len(chips)} imsets in {context.dataset}_crj.fits")
+        exposure.states["CRCORR"] = "COMPLETE"
         reject_between_imsets(context, exposure, chips)
     elif is_performed(exposure.primary, "RPTCORR"):
         sum_imsets(context, exposure, chips)

@@ -17,7 +17,7 @@ from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, image_hdu, read, write
 from calibration.fits.planes import ImageSet, image_sets
 from calibration.nodes.exposure import set_statistics
-from calibration.nodes.products import SCI_STATISTICS
+from calibration.nodes.products import SCI_STATISTICS, save_trailer
 from calibration.software import VERSION
 
 _SAME = ("INSTRUME", "DETECTOR", "CCDAMP", "CCDGAIN", "FILTER", "FILTER1", "FILTER2")
@@ -106,6 +106,9 @@ def write_sum(
     for images, result in zip(sets, results, strict=True):
         hdus += combined_extensions(images, result, len(summed))
     write(path, hdus)
+    if context.dataset not in summed[0]:  # the imsets of one exposure are in its own trailer
+        lines = [f"Input    {name}" for name in summed]
+        save_trailer(context, [*lines, "RPTCORR  PERFORM", "RPTCORR  COMPLETE"])
     step(f"CRCOMB {path.name} written: the sum of {len(summed)} exposures")
 
 
