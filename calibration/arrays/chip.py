@@ -17,6 +17,7 @@ I16 = NDArray[Any]
 Array = NDArray[Any]
 
 BLOCK_ROWS = 16
+BLOCK_PIXELS = 32768
 ZERO = np.float32(0)
 
 
@@ -121,7 +122,9 @@ class Chip:
 
     `raw` holds the stored integers; `zero` is what to add to them. `dq` is the whole untrimmed
     frame with the raw file's flags and the bad-pixel table's. A reference that is None is not
-    applied. With `electrons` it is ACS's order, otherwise that of `counts`.
+    applied. With `electrons` it is ACS's order, otherwise that of `counts`. `levelled` is the
+    untrimmed frame after BLEVCORR when another module has done it. `corrected` corrects calacs's
+    slips instead of reproducing them.
     """
 
     raw: Array
@@ -135,12 +138,16 @@ class Chip:
     bias: Image | None = None
     dark: Image | None = None
     dark_time: float = 0.0
+    flash: Image | None = None
+    flash_time: float = 0.0
     flat: Image | None = None
     full_well: Array | None = None
     full_well_level: float | None = None
     subtract_level: bool = True
     electrons: bool = True
     virtual: Virtual | None = None
+    levelled: F32 | None = None
+    corrected: bool = False
     counts: Counts | None = None
 
     def __post_init__(self) -> None:
@@ -158,6 +165,7 @@ class Result:
     before: tuple[F32, F32, I16] | None = None
     mean_dark: float = 0.0
     levels: dict[str, float] = field(default_factory=dict)
+    mean_level: float | None = None
 
 
 def f32(array: Array, rows: slice, columns: slice) -> F32:

@@ -25,7 +25,12 @@ _NOT_USED = SPILL | EXCLUDED | HIT
 
 @dataclass(frozen=True)
 class Parameters:
-    """One row of a CRREJTAB."""
+    """One row of a CRREJTAB.
+
+    acsrej keeps its marks in a copy of the input's flags, so an input flag of exactly 8 or 2 passes
+    for a hit or a spill. `corrected` keeps them apart: such pixels are excluded when `bad_input`
+    says so, used otherwise, and no input flag is lost.
+    """
 
     sigmas: tuple[float, ...]
     radius: float
@@ -34,6 +39,7 @@ class Parameters:
     bad_input: int
     initial: str
     sky: str
+    corrected: bool = False
 
 
 @dataclass(frozen=True)
@@ -274,7 +280,7 @@ def _one_pass(
     out = _Pass(zeros, zeros.copy(), zeros.copy(), np.zeros(shape, np.int16), [])
     own = []
     for member, sky in zip(members, skies, strict=True):
-        out.masks.append(np.array(member.dq, dtype=np.int16))
+        out.masks.append(_first_mask(member, parameters))
         # wf3rej adds the sky back, so that this is the signal as it was read
         own.append(_variance(member, sky))
     offsets = _offsets(parameters.radius)
@@ -284,8 +290,12 @@ def _one_pass(
         for n, member in enumerate(members):
             mask = out.masks[n]
             row = mask[y]
-            reached = row & ~np.int16(SPILL | COSMIC_RAY)
-            _flag_row(mask, y, tests[n], offsets, parameters.bad_input)
+            if parameters.corrected:
+                reached = member.dq[y] & ~np.int16(COSMIC_RAY)
+            else:
+                reached = row & ~np.int16(SPILL | COSMIC_RAY)
+                row[((row & parameters.bad_input) != 0) & (row != SPILL)] = EXCLUDED
+            _flag_row(mask, y, tests[n], offsets)
             out.dq[y] |= reached
             everywhere &= (row == HIT) | (row == SPILL)
             used = (row & _NOT_USED) == 0
@@ -306,17 +316,23 @@ def _variance(member: Member, sky: float) -> Array:
     return member.noise.variance(signal)
 
 
+def _first_mask(member: Member, parameters: Parameters) -> Array:
+    """Return the marks with which a pass begins."""
+    if parameters.corrected:
+        bad = (member.dq & parameters.bad_input) != 0
+        return np.where(bad, np.int16(EXCLUDED), np.int16(0))
+    return np.array(member.dq, dtype=np.int16)
+
+
 def _flag_row(
     mask: Array,
     y: int,
     tests: tuple[Array, Array],
     offsets: Sequence[tuple[int, int]],
-    bad_input: int,
 ) -> None:
-    """Flag one row of one member: exclude bad pixels, mark hits, and what they spill into."""
+    """Flag one row of one member: mark hits, and what they spill into."""
     hit, touched = tests
     row = mask[y]
-    row[((row & bad_input) != 0) & (row != SPILL)] = EXCLUDED
     columns = _hits(row, hit[y], touched[y], offsets)
     if not columns.size:
         return

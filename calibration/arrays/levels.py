@@ -24,15 +24,23 @@ def raw_values(chip: Chip, amp: Amp, rows: slice, columns: slice) -> tuple[F32, 
     return counts, dq
 
 
+def readout_columns(chip: Chip) -> list[tuple[Amp, slice]]:
+    """Return which columns of the whole raw frame each amplifier read, overscan included."""
+    starts = [0, *(amp.raw_x.start for amp in chip.amps[1:])]
+    ends = [*starts[1:], chip.raw.shape[1]]
+    return [(amp, slice(*pair)) for amp, *pair in zip(chip.amps, starts, ends, strict=True)]
+
+
 def measure_levels(chip: Chip) -> None:
     """Fit every amplifier's bias level (and drift along the line) from the overscan."""
     lines = slice(chip.trim_y, chip.trim_y + chip.shape[0])
+    origin = chip.trim_y if chip.corrected else None
     for amp in chip.amps:
         parts = [raw_values(chip, amp, lines, slice(*section)) for section in amp.overscan]
         values = np.concatenate([p[0] for p in parts], axis=1)
         good = (np.concatenate([p[1] for p in parts], axis=1) & chip.serious) == 0
         noise = amp.read_noise if chip.electrons else amp.read_noise / amp.gain
-        amp.fit = fit_level(line_medians(values, good), noise)
+        amp.fit = fit_level(line_medians(values, good), noise, origin)
         if chip.virtual is not None:
             columns = slice(*chip.virtual.columns)
             values, dq = raw_values(chip, amp, slice(*chip.virtual.rows), columns)

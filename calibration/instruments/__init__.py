@@ -42,6 +42,9 @@ class Detector:
 #: In place of a switch: whenever one of them is on.
 ANY_STEP = "*"
 
+#: Distortion, which MD applies; without a file the header's own WCS is taken.
+_DISTORTION = (("IDCTAB", "DRIZCORR"), ("NPOLFILE", "DRIZCORR"), ("D2IMFILE", "DRIZCORR"))
+_OPTIONAL = frozenset({"SATUFILE", *(keyword for keyword, _ in _DISTORTION)})
 _CCD = (
     ("CCDTAB", ""),
     ("OSCNTAB", "BLEVCORR"),
@@ -52,6 +55,7 @@ _CCD = (
     ("PFLTFILE", "FLATCORR"),
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
+    *_DISTORTION,
 )
 _MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
 _UVIS = (
@@ -88,6 +92,10 @@ DETECTORS = {
         Detector(
             "STIS", "CCD", "counts", "oref", False, _STIS, _OPTIONAL_FLATS | {"IMPHTTAB"},
         ),
+        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _OPTIONAL),
+        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _OPTIONAL),
+        Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _OPTIONAL | {"IMPHTTAB"}),
+        Detector("STIS", "CCD", "counts", "oref", False, _STIS),
         Detector("COS", "FUV", "events", "lref", False, ()),
         Detector("COS", "NUV", "events", "lref", False, ()),
     )

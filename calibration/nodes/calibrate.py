@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from calibration.arrays.chip import Result
+from calibration.arrays.chip import Chip, Result
 from calibration.arrays.dark_flat import mean_of_good
 from calibration.arrays.dq import count_bits
 from calibration.arrays.kernel import calibrate
 from calibration.arrays.overscan import NoOverscan
+from calibration.arrays.post_repair import Report
 from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.fits.planes import ImageSet
 from calibration.instruments import ANY_STEP, detector_of, is_performed
 from calibration.instruments.data_quality import flag_names
+from calibration.instruments.geometry import Geometry
+from calibration.nodes import bias_level
 from calibration.nodes.counts_exposure import make_counts_chip
 from calibration.nodes.counts_steps import flux_correction, mean_dark, tell_counts
 from calibration.nodes.exposure import Exposure, make_chip, open_exposure
@@ -41,8 +44,19 @@ def run(context: Context) -> None:
     if keep and detector.order == "counts" and len(exposure.sets) < 2:
         exposure.skipped("CRCORR", "there is one imset")
         keep = False
-    chips = [_calibrate(exposure, images, keep) for images in exposure.sets]
-    (_tell if detector.order == "electrons" else tell_counts)(exposure, chips)
+    is_acs = detector.order == "electrons"
+    make = make_chip if is_acs else make_counts_chip
+    made = [make(exposure, images) for images in exposure.sets]
+    report = bias_level.level_after_repair(exposure, [chip for chip, _ in made]) if is_acs else None
+    chips = []
+    for images, (chip, where) in zip(exposure.sets, made, strict=True):
+        chips.append(_calibrate(exposure, images, chip, where, keep))
+        if report is not None:
+            bias_level.note_levels(report, images.chip, chips[-1].result)
+    if is_acs:
+        _tell(exposure, chips, report)
+    else:
+        tell_counts(exposure, chips)
     if keep and detector.order != "counts":  # imsets of one file are combined here
         write_product(context, exposure, chips, "blv_tmp")
     photometry(exposure, [c.images for c in chips])
@@ -55,9 +69,9 @@ def run(context: Context) -> None:
     write_trailer(context, exposure)
 
 
-def _calibrate(exposure: Exposure, images: ImageSet, keep: bool) -> Calibrated:
-    make = make_chip if exposure.detector.order == "electrons" else make_counts_chip
-    chip, where = make(exposure, images)
+def _calibrate(
+    exposure: Exposure, images: ImageSet, chip: Chip, where: Geometry, keep: bool
+) -> Calibrated:
     with timed(f"CA SCI,{images.version} amps {''.join(a.name for a in where.amps)}"):
         try:
             result = calibrate(chip, keep_before=keep, after_rows=exposure.release)
@@ -67,6 +81,7 @@ def _calibrate(exposure: Exposure, images: ImageSet, keep: bool) -> Calibrated:
                 f"{exposure.file}: SCI,{images.version}: BLEVCORR: {error}; check the raw pixels "
                 "and OSCNTAB",
             ) from error
+    chip.levelled = None
     if not chip.electrons:
         result.mean_dark = mean_dark(chip)
     elif chip.dark is not None:
@@ -82,10 +97,12 @@ def _tell_flags(exposure: Exposure, images: ImageSet, result: Result) -> None:
     step(f"CA SCI,{images.version} flags: {', '.join(found) or 'none'}")
 
 
-def _tell(exposure: Exposure, chips: list[Calibrated]) -> None:
+def _tell(exposure: Exposure, chips: list[Calibrated], report: Report | None) -> None:
     """Note in states and history what the kernel did."""
     references = exposure.references
     chip = chips[0].chip
+    if exposure.context.algorithm.corrects:
+        exposure.history.append("Algorithm: corrected (known slips of calacs are not reproduced).")
     exposure.history += ["CCD parameters table:", *references["CCDTAB"].history()]
     if is_performed(exposure.primary, "DQICORR"):
         table = references.get("BPIXTAB")
@@ -95,19 +112,9 @@ def _tell(exposure: Exposure, chips: list[Calibrated]) -> None:
     if chip.bias is not None:
         exposure.done("BIASCORR", *references["BIASFILE"].history())
     if chip.subtract_level:
-        table = references.get("OSCNTAB")
-        exposure.done("BLEVCORR", *(table.history() if table else []))
-        if _is_post_repair(exposure):
-            exposure.history.append(
-                "BLEVCORR by the classic fit: bias shift, cross talk and stripes not corrected"
-            )
+        bias_level.tell(exposure, [c.chip for c in chips], report)
     exposure.history.append("Uncertainty array initialized.")
     if chip.dark is not None:
         exposure.done("DARKCORR", *references["DARKFILE"].history())
     if chip.flat is not None:
         exposure.done("FLATCORR", *references["PFLTFILE"].history())
-
-
-def _is_post_repair(exposure: Exposure) -> bool:
-    """Whether this WFC exposure was read by the electronics of the 2009 repair."""
-    return exposure.detector.name == "WFC" and exposure.primary.real("EXPSTART", 0.0) >= 54962

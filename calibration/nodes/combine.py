@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from calibration.algorithm import KEYWORD, algorithm_of, record_algorithm
 from calibration.arrays.chip import Result
 from calibration.arrays.counts import finish
 from calibration.arrays.crrej import Combined, Member, Noise, Parameters, combine
@@ -17,9 +18,8 @@ from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, image_hdu, read, write
 from calibration.fits.planes import ImageSet, image_sets
-from calibration.fits.tables import read_columns
 from calibration.instruments import detector_of, is_performed
-from calibration.nodes.association import exposure_sets, members_of, table_path
+from calibration.nodes.association import exposure_sets, members_of
 from calibration.nodes.best_references import open_reference
 from calibration.nodes.counts_exposure import noise_of, trimmed_chip
 from calibration.nodes.counts_steps import flux_correction
@@ -33,7 +33,6 @@ from calibration.nodes.exposure import (
 from calibration.nodes.photometry import photometry
 from calibration.nodes.products import save_trailer, trailer, unit_of
 from calibration.nodes.repeat import combined_extensions, sum_exposures
-from calibration.nodes.to_fits import copy_unpacked
 from calibration.software import VERSION
 
 
@@ -82,7 +81,7 @@ def run(context: Context) -> None:
 def _combine(context: Context, members: Sequence[str]) -> None:
     """Combine one set of exposures; the context is the product's."""
     inputs = [_open(context, name) for name in members]
-    _check(inputs)
+    _check(context, inputs)
     parameters = read_parameters(
         context, inputs[0].primary, inputs[0].file, [item.time for item in inputs]
     )
@@ -120,9 +119,15 @@ def _open(context: Context, name: str) -> Input:
     return Input(name, path.name, hdus, image_sets(hdus, path.name))
 
 
-def _check(inputs: Sequence[Input]) -> None:
+def _check(context: Context, inputs: Sequence[Input]) -> None:
     first = inputs[0]
     for item in inputs:
+        if algorithm_of(item.primary) != context.algorithm:
+            raise CalibrationError(
+                ExitCode.ASSOCIATION_ERROR,
+                f"{item.file}: {KEYWORD} = {algorithm_of(item.primary)!r}, but this run's "
+                f"algorithm is {context.algorithm!s}; calibrate the member again",
+            )
         if item.time <= 0:
             raise CalibrationError(
                 ExitCode.ASSOCIATION_ERROR,
@@ -180,6 +185,7 @@ def read_parameters(
             bad_input=int(row["BADINPDQ"]),
             initial=str(row["INITGUES"]).strip(),
             sky=str(row["SKYSUB"]).strip(),
+            corrected=context.algorithm.corrects,
         )
     except (LookupError, ValueError) as error:
         raise CalibrationError(
@@ -276,6 +282,7 @@ def _primary(
     times = sum(item.time for item in inputs)
     out.set("ROOTNAME", context.dataset)
     out.set("CAL_VER", VERSION)
+    record_algorithm(out, context.algorithm)
     out.set("CRCORR", "COMPLETE")
     out.set("NEXTEND", 3 * len(results))
     out.set("SKYSUM", header_float(sum(results[0].skies)))
@@ -293,24 +300,3 @@ def _primary(
     out.history(*exposure.history, "CRCORR complete ...")
     out.history(*(f"  {item.file} {item.time:g} s" for item in inputs))
     return out
-
-
-def update_table(context: Context) -> None:
-    """Mark the products in the association table as present; nothing to do without a table."""
-    name = f"{context.dataset}_asn.fits"
-    source = table_path(context)
-    if source is None:
-        return
-    hdus = read(source)
-    if context.first_of(("crj", "drz")) is None:  # exposures side by side, nothing combined
-        context.folder.mkdir(parents=True, exist_ok=True)
-        copy_unpacked(source, context.folder / name)
-        return
-    rows = np.array(read_columns(hdus[1]))
-    products = np.char.startswith(np.char.upper(rows["MEMTYPE"].astype(str)), "PROD")
-    rows["MEMPRSNT"] = np.where(products, b"T", rows["MEMPRSNT"])
-    hdus[0].header.set("ASN_PROD", True)
-    hdus[1] = Hdu(hdus[1].header, memoryview(rows.tobytes()))
-    context.folder.mkdir(parents=True, exist_ok=True)
-    write(context.folder / name, hdus)
-    step(f"AC {name}: {int(products.sum())} products marked present")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,18 @@ from calibration.instruments.geometry import (
     window,
 )
 from calibration.nodes.best_references import open_reference
+
+#: EXPSTART from which WFC has the electronics of the repair of May 2009 (calacs's SM4MJD).
+REPAIR = 54962.0
+
+#: EXPSTART of Cycle 24: since then these subarrays have the full frame's overhead, too.
+CYCLE_24 = 57662.0
+SUBARRAYS_WITH_OVERHEAD = frozenset(
+    [f"WFC{chip}{amp}-{size}" for chip, amps in ((1, "AB"), (2, "CD")) for amp in amps
+     for size in ("2K", "1K", "512")]
+    + ["WFC1-IRAMPQ", "WFC1-MRAMPQ", "WFC2-ORAMPQ", "WFC1-SMFL"]
+    + [f"WFC1-POL{angle}{band}" for angle in (0, 60, 120) for band in ("UV", "V")]
+)  # fmt: skip
 
 #: Steps that calacs or calwf3 have and this version has not: switched on, they are skipped aloud.
 NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "PCTECORR", "SINKCORR", "GLINCORR", "FLUXCORR")
@@ -94,12 +106,24 @@ class Exposure:
     references: dict[str, Reference] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+    overhead: float = 0.0
     atod_gain: float = 1.0
 
     @property
     def dark_time(self) -> float:
-        """DARKTIME; older headers have none, then EXPTIME."""
-        return self.primary.real("DARKTIME", self.exposure_time)
+        """DARKTIME (older headers have none, then EXPTIME) and the overhead of the read-out."""
+        known = self.primary.real("DARKTIME", self.exposure_time)
+        return float(np.float32(known) + np.float32(self.overhead))
+
+    @property
+    def is_after_repair(self) -> bool:
+        """Whether this WFC exposure was read by the electronics of the 2009 repair."""
+        return self.detector.name == "WFC" and self.primary.real("EXPSTART", 0.0) >= REPAIR
+
+    @property
+    def is_subarray(self) -> bool:
+        """Whether only a part of the detector was read (SUBARRAY)."""
+        return self.primary.get("SUBARRAY") in (True, "T")
 
     @property
     def exposure_time(self) -> float:
@@ -233,6 +257,21 @@ def _data_quality(exposure: Exposure, images: ImageSet) -> np.ndarray[Any, Any]:
     return dq
 
 
+def overhead(exposure: Exposure, ccd: Mapping[str, Any]) -> float:
+    """Return the seconds of read-out that calacs adds to DARKTIME (ACS ISR 2020-07)."""
+    primary = exposure.primary
+    if exposure.detector.instrument != "ACS":
+        return 0.0
+    if exposure.is_subarray:
+        applies = primary.real("EXPSTART", 0.0) >= CYCLE_24 and (
+            primary.text("APERTURE") in SUBARRAYS_WITH_OVERHEAD
+        )
+    else:
+        applies = primary.real("EXPSTART", 0.0) >= REPAIR
+    flashed = primary.real("FLASHDUR", 0.0) > 0 and primary.text("FLASHSTA") == "SUCCESSFUL"
+    return float(ccd["OVRHFLS" if flashed else "OVRHUFLS"]) if applies else 0.0
+
+
 def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
     """Return what the kernel needs for one chip."""
     primary, detector = exposure.primary, exposure.detector
@@ -244,6 +283,7 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         osc_table.rows() if osc_table else [], primary, images.chip, shape,
         osc_table.name if osc_table else "built in",
     )  # fmt: skip
+    exposure.overhead = overhead(exposure, ccd)
     ltv1 = images.sci.header.real("LTV1", 0.0)
     where = layout(detector, primary, images.chip, ltv1=ltv1, ccd=ccd, osc=osc)
     performs = {s: is_performed(primary, s) for s in ("DQICORR", "BLEVCORR")}
@@ -272,6 +312,7 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         subtract_level=performs["BLEVCORR"],
         electrons=detector.order == "electrons",
         virtual=where.virtual,
+        corrected=exposure.context.algorithm.corrects,
     )
     return chip, where
 

@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from calibration import delivered, observation
+from calibration.algorithm import KEYWORD, algorithm_of
 from calibration.archive import put, record
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.nodes.association import exposure_sets, members_of, sub_products
 from calibration.references.reference_keys import reference_keys
-
-#: What is archived of each exposure and association. ``blv_tmp`` is there for exposures of a
-#: CR-split association only: with it a member can be combined again without being calibrated again.
-SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "blv_tmp", "flt", "qlx", "sfl", "crj", "drz")
-_SCIENCE = ("flt", "qlx", "sfl", "crj", "drz")
+from calibration.suffixes import ARCHIVED, CHECKED
 
 
 def run(context: Context) -> None:
@@ -25,7 +22,7 @@ def run(context: Context) -> None:
     members = members_of(context)
     sources = products(context, members)
     kinds = {path: kind_of(path) for path in sources}
-    if not any(suffix in _SCIENCE for _, suffix in kinds.values()):
+    if not any(suffix in CHECKED for _, suffix in kinds.values()):
         raise CalibrationError(
             ExitCode.STEP_MISSING, f"{context.folder} holds no product; run CA and AC first"
         )
@@ -47,7 +44,7 @@ def products(context: Context, members: tuple[str, ...]) -> list[Path]:
     out = []
     for name in dict.fromkeys((*members, *sub_products(context), context.dataset)):
         folder = context.work / name
-        candidates = [folder / f"{name}_{suffix}.fits" for suffix in SUFFIXES]
+        candidates = [folder / f"{name}_{suffix}.fits" for suffix in ARCHIVED]
         candidates += [folder / f"{name}.tra", folder / f"{name}_references.json"]
         out += [path for path in candidates if path.is_file()]
     return out
@@ -92,11 +89,20 @@ def _exposure(context: Context, name: str) -> dict[str, Any]:
     choice = json.loads(note.read_text()) if note.is_file() else {}
     facts["reference_files"] = choice.get("references", {})
     facts["reference_context"] = choice.get("context")
-    facts["software"] = choice.get("software", {})
+    facts["software"] = {**choice.get("software", {}), **_algorithm(context, name)}
     origin = delivered.read_note(context, name)
     if origin is not None:
         facts["delivered"] = origin
     return facts
+
+
+def _algorithm(context: Context, name: str) -> dict[str, str]:
+    """Return which algorithm made an exposure's product, if it says so."""
+    path = context.product("flt", name)
+    if not path.is_file():
+        return {}
+    primary = read(path, headers_only=True)[0].header
+    return {"algorithm": algorithm_of(primary)} if KEYWORD in primary else {}
 
 
 def _together(choices: list[dict[str, str]]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from calibration.algorithm import record_algorithm
 from calibration.arrays.chip import Chip, Result
 from calibration.arrays.statistics import statistics
 from calibration.context import Context, step
@@ -36,6 +37,7 @@ def primary_header(exposure: Exposure, file: str, chips: list[Calibrated]) -> He
     out = exposure.primary.copy()
     out.set("FILENAME", file)
     out.set("CAL_VER", VERSION)
+    record_algorithm(out, exposure.context.algorithm)
     for switch, state in exposure.states.items():
         out.set(switch, state)
     for item in chips:
@@ -91,7 +93,9 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         header.set("BUNIT", unit)
     levels = list(result.levels.values())
     if levels:
-        headers[0].set("MEANBLEV", header_float(sum(levels) / len(levels)))
+        mean = result.mean_level
+        mean = sum(levels) / len(levels) if mean is None else mean
+        headers[0].set("MEANBLEV", header_float(mean))
     if not before and item.chip.dark is not None:
         headers[0].set("MEANDARK", header_float(result.mean_dark))
     return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
