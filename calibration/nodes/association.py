@@ -14,9 +14,10 @@ from calibration.fits import Hdu, read, read_table, write
 from calibration.fits.tables import read_columns
 from calibration.names import dataset_name
 from calibration.nodes.to_fits import copy_unpacked
+from calibration.suffixes import COMBINED
 
 #: How the MEMTYPE of a product row begins -> the files that can be that product.
-_PRODUCTS = {
+_PRODUCTS: dict[str, tuple[str, ...]] = {
     "PROD-CR": ("crj", "crc"),
     "PROD-RP": ("sfl", "crj"),
     "PROD-DTH": ("drz", "drc"),
@@ -150,8 +151,9 @@ def update_table(context: Context, members: tuple[str, ...]) -> None:
     """Mark in the association table what there is; nothing to do without a table.
 
     A product row is present when its product is: under its own name, or under the association's
-    when it is the only row of its type (our combinations bear the association's name). Exposures
-    that took part are present. ASN_PROD tells whether there is any product.
+    when it is the only row of its type (our combinations bear the association's name); any
+    combination is the product of a table with a single product row. Exposures that took part are
+    present. ASN_PROD tells whether there is any product.
     """
     name = f"{context.dataset}_asn.fits"
     source = table_path(context)
@@ -186,14 +188,19 @@ def _text(value: object) -> str:
 
 def _is_made(context: Context, member: str, types: list[str], kind: str) -> bool:
     """Whether the product of a row is in the work area."""
-    for start, suffixes in _PRODUCTS.items():
-        if kind.startswith(start):
-            names = [member]
-            if sum(other.startswith(start) for other in types) == 1:
-                names.append(context.dataset)
-            folders = (context.folder, context.work / member)
-            return any(
-                (folder / f"{name}_{suffix}.fits").is_file()
-                for name in names for suffix in suffixes for folder in folders
-            )  # fmt: skip
-    return False
+    names = [member]
+    suffixes: tuple[str, ...] = COMBINED
+    if sum(other.startswith("PROD") for other in types) > 1:
+        start = next((start for start in _PRODUCTS if kind.startswith(start)), None)
+        if start is None:
+            return False
+        suffixes = _PRODUCTS[start]
+        if sum(other.startswith(start) for other in types) == 1:
+            names.append(context.dataset)
+    elif kind.startswith("PROD"):
+        names.append(context.dataset)
+    folders = (context.folder, context.work / member)
+    return kind.startswith("PROD") and any(
+        (folder / f"{name}_{suffix}.fits").is_file()
+        for name in names for suffix in suffixes for folder in folders
+    )  # fmt: skip

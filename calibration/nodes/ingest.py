@@ -8,7 +8,7 @@ from typing import Any
 
 from calibration import delivered, observation
 from calibration.algorithm import KEYWORD, algorithm_of
-from calibration.archive import put, record
+from calibration.archive import Entry, store
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
@@ -27,14 +27,14 @@ def run(context: Context) -> None:
             ExitCode.STEP_MISSING, f"{context.folder} holds no product; run CA and AC first"
         )
     files = {
-        path.name: {**put(context.shelf, path), **observation.product(suffix, obs_id)}
+        path.name: Entry(path, observation.product(suffix, obs_id))
         for path, (obs_id, suffix) in kinds.items()
     }
     facts: dict[str, Any] = {"dataset": context.dataset}
     if members != (context.dataset,):
         facts["members"] = list(members)
-    changed = record(context.shelf, files, facts, observations(context, members))
-    total = sum(entry["bytes"] for entry in files.values()) / 1e6
+    changed = store(context.shelf, files, facts, observations(context, members))
+    total = sum(path.stat().st_size for path in sources) / 1e6
     state = "archived" if changed else "were in the archive already"
     step(f"INGEST_SCI {len(files)} files, {total:.1f} MB {state}: {context.shelf}")
 

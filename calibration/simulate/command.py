@@ -115,7 +115,7 @@ def _ccd(options: argparse.Namespace, detector: Model) -> list[str]:
     name = dataset_name(options.dataset or detector.dataset)
     scene = Scene(
         options.seconds, options.stars, options.rays, options.seed,
-        splits=options.splits, saturated=options.saturated, defects=options.defects,
+        saturated=options.saturated, defects=options.defects, splits=options.splits,
     )  # fmt: skip
     members = member_names(name, options.members) if options.members else [name]
     association = name if options.members else ""
@@ -131,11 +131,11 @@ def _ccd(options: argparse.Namespace, detector: Model) -> list[str]:
 def _expose(
     options: argparse.Namespace, detector: Model, scene: Scene, which: tuple[int, str, str]
 ) -> None:
-    from calibration.simulate.frames import exposure_of, raw_file
+    from calibration.simulate.frames import exposure_of, imsets, raw_file
     from calibration.simulate.truth_tables import write_truth
 
     number, member, association = which
-    frames = [exposure_of(detector, chip, scene, number) for chip in detector.chips]
+    frames = [exposure_of(detector, chip, scene, n) for chip, n in imsets(detector, scene, number)]
     if options.truth is not None:
         write_truth(options.truth, detector, member, scene, frames)
     hdus = raw_file(

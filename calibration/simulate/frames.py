@@ -42,9 +42,9 @@ class Scene:
     rays: int = 40
     seed: int = 1
     sky: float = SKY
-    splits: int = 1
     saturated: int = 0
     defects: bool = False
+    splits: int = 1
     positions: dict[int, Any] = field(default_factory=dict)
 
     def catalogue(self, model: Model, chip: ChipModel) -> Any:
@@ -153,13 +153,18 @@ def exposure_of(
         counts[science, model.science(chip, name)] += electrons[:, out_x] / amp.gain
     above = np.maximum(counts - model.knee, 0)
     counts += above / model.step - above
-    return np.clip(np.rint(counts), 0, 65535).astype(np.uint16), expected, hit
     raw = np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
     ends = np.zeros_like(full)
     for name in chip.amps:
         _, out_x = model.columns(chip, name)
         ends[:, out_x] = raw[science, model.science(chip, name)] == 65535
     return Exposed(raw, expected, hit, full, ends)
+
+
+def imsets(model: Model, scene: Scene, exposure: int) -> list[tuple[ChipModel, int]]:
+    """Return chip and number of exposure of each EXTVER of a raw file."""
+    numbers = range(exposure * scene.splits, (exposure + 1) * scene.splits)
+    return [(chip, number) for number in numbers for chip in model.chips]
 
 
 def raw_file(
@@ -172,19 +177,17 @@ def raw_file(
     exposed: Sequence[Exposed] | None = None,
 ) -> list[Hdu]:
     """Return the HDUs of a raw file (of frames that were exposed already, if given)."""
-    frames = exposed or [exposure_of(model, chip, scene, exposure) for chip in model.chips]
+    frames = exposed or [
+        exposure_of(model, chip, scene, number) for chip, number in imsets(model, scene, exposure)
+    ]
     hdus = [image_hdu(_primary(model, dataset, scene, exposure, association), None, primary=True)]
-    imsets = [(c, exposure * scene.splits + n) for n in range(scene.splits) for c in model.chips]
-    for version, (chip, number) in enumerate(imsets, 1):
-        counts, _, _ = expose(model, chip, scene, number)
+    for version, (chip, number) in enumerate(imsets(model, scene, exposure), 1):
+        counts = frames[version - 1].counts
         header = _extension(model, chip, "SCI", version, dataset)
         if model.instrument == "STIS":
             for key, value in _times(scene, number):
                 header.set(key, value)
         hdus.append(image_hdu(header, counts))
-    for version, chip in enumerate(model.chips, 1):
-        counts = frames[version - 1].counts
-        hdus.append(image_hdu(_extension(model, chip, "SCI", version, dataset), counts))
         for name in ("ERR", "DQ"):
             header = _extension(model, chip, name, version, dataset)
             header.set("NPIX1", counts.shape[1])

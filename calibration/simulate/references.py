@@ -6,7 +6,7 @@ They carry SIMULATE = 'OWL', and best references never gives them to a real expo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,21 @@ def truth(model: Model, chip: ChipModel) -> ChipTruth:
     return ChipTruth(bias, bias_dq, dark, (hot * 16).astype(np.int16), flat, flat_dq)
 
 
+def flat_field(model: Model, chip: ChipModel, response: Array) -> Array:
+    """Return the flat for a chip's response to light.
+
+    Where pixels stay in DN until the end and are then multiplied by the mean gain (WFC3/UVIS), the
+    flat holds the differences of the amplifiers' gains as well.
+    """
+    if model.instrument == "ACS" or len(chip.amps) == 1:
+        return response
+    mean = sum(amp.gain for amp in model.amps.values()) / len(model.amps)
+    out = response.copy()
+    for name in chip.amps:
+        out[:, model.columns(chip, name)[1]] *= np.float32(mean / model.amps[name].gain)
+    return out
+
+
 def stem(model: Model) -> str:
     """Return how this model's reference files begin."""
     return f"sim{model.detector.lower()}{model.width}"
@@ -78,12 +93,11 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
     chips = [(chip, truth(model, chip)) for chip in model.chips]
     put("BIASFILE", "bia", "BIAS", _biases(model, chips))
     put("DARKFILE", "drk", "DARK", _images(chips, lambda t: (t.dark, 1e-4, t.dark_dq)))
-    put(
-        "PFLTFILE",
-        "pfl",
-        "PIXEL-TO-PIXEL FLAT",
-        _images(chips, lambda t: (t.flat, 1e-3, t.flat_dq)),
+    flats = _images(
+        [(chip, replace(t, flat=flat_field(model, chip, t.flat))) for chip, t in chips],
+        lambda t: (t.flat, 1e-3, t.flat_dq),
     )
+    put("PFLTFILE", "pfl", "PIXEL-TO-PIXEL FLAT", flats)
     put("CCDTAB", "ccd", "CCD PARAMETERS", [_ccdtab(model)])
     put("BPIXTAB", "bpx", "BAD PIXELS", [_bpixtab(model)])
     put("CRREJTAB", "crr", "COSMIC RAY REJECTION", [_crrejtab()])

@@ -20,8 +20,8 @@ def write_truth(
     """Write ``<dataset>_truth.fits``; return its path.
 
     Tables: STARS (CHIP, X, Y, FLUX in e-/s, all of the star's light), and with CHIP, X, Y per pixel
-    RAYS, SATURATED (FULL: the well; else the converter), HOT and BAD. X and Y are 0-based in the
-    product, without overscan.
+    RAYS, SATURATED (FULL: the well; else the converter), HOT and BAD; of STIS's splits EXTVER
+    tells which. X and Y are 0-based in the product, without overscan.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{dataset}_truth.fits"
@@ -34,6 +34,7 @@ def write_truth(
         header.set(key, value)
     header.set("SIMULATE", "OWL", "truth of a simulated exposure")
     numbers = [chip.chip for chip in model.chips]
+    splits = len(chips) // len(numbers)
     stars = [scene.catalogue(model, chip) for chip in model.chips]
     column = np.concatenate([np.full(len(s), n) for s, n in zip(stars, numbers, strict=True)])
     x, y, flux = np.concatenate(stars).T
@@ -43,9 +44,9 @@ def write_truth(
             [Column("CHIP", "J", column), Column("X", "D", x), Column("Y", "D", y),
              Column("FLUX", "D", flux)],
         ),
-        _pixels("RAYS", numbers, [chip.rays for chip in chips]),
+        _pixels("RAYS", numbers * splits, [chip.rays for chip in chips]),
         _pixels(
-            "SATURATED", numbers, [chip.full | chip.converter for chip in chips],
+            "SATURATED", numbers * splits, [chip.full | chip.converter for chip in chips],
             full=[chip.full for chip in chips],
         ),
         _pixels("HOT", numbers, [truth(model, c).dark_dq != 0 for c in model.chips]),
@@ -62,6 +63,11 @@ def _pixels(name: str, numbers: list[int], masks: list[Any], full: list[Any] | N
             "CHIP",
             "J",
             np.concatenate([np.full(p[0].size, n) for p, n in zip(places, numbers, strict=True)]),
+        ),
+        Column(
+            "EXTVER",
+            "J",
+            np.concatenate([np.full(p[0].size, v) for v, p in enumerate(places, 1)]),
         ),
         Column("X", "J", np.concatenate([p[1] for p in places])),
         Column("Y", "J", np.concatenate([p[0] for p in places])),

@@ -12,7 +12,6 @@ from calibration.arrays.extract import extract
 from calibration.arrays.overscan import NoOverscan, drift_slope, fit_level, line_medians
 from calibration.arrays.photometry import NoSuchMode, value_at
 from calibration.arrays.pixmap import pixel_map
-from calibration.arrays.stretch import autoscale, shrink
 from calibration.arrays.wcs import Wcs, north_up
 
 
@@ -122,24 +121,6 @@ def test_grid_covers_everything_and_is_north_up() -> None:
     assert pixels[..., 1].max() < shape[0] - 0.5
     assert grid.cd[0, 0] < 0 < grid.cd[1, 1]
     assert abs(grid.cd[0, 1]) == 0
-
-
-def test_autoscale_leaves_out_the_extremes() -> None:
-    image = np.random.default_rng(1).normal(10, 1, (100, 100)).astype(np.float32)
-    image[0, 0], image[1, 1] = 1e6, np.nan
-    grey = autoscale(image)
-    assert grey.max() == 255
-    assert 50 < np.median(grey) < 220
-
-
-def test_shrink_ignores_gaps() -> None:
-    image = np.ones((40, 60), np.float32)
-    image[:2, :2] = np.nan
-    image[10, 10] = np.nan
-    small = shrink(image, 30)
-    assert small.shape == (20, 30)
-    assert np.isnan(small[0, 0])
-    assert np.nanmax(small) == 1
 
 
 def test_extraction_subtracts_the_background() -> None:
