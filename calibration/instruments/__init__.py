@@ -60,7 +60,7 @@ _ACS = (
 )
 _MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
 _UVIS = (
-    *_CCD,
+    *((key, "" if key == "OSCNTAB" else switch) for key, switch in _CCD),
     ("ATODTAB", "ATODCORR"),
     ("SNKCFILE", "DQICORR"),
     ("FLSHFILE", "FLSHCORR"),

@@ -15,7 +15,7 @@ from calibration.instruments import Detector
 
 Row = Mapping[str, Any]
 
-#: Amplifiers of a chip, left and right as the chip is stored.
+#: Amplifiers of a chip of two, left and right as the chip is stored.
 CHIP_AMPS = {2: "CD", 1: "AB"}
 
 

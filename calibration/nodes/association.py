@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,69 @@ def members_of(context: Context) -> tuple[str, ...]:
     if context.first_of(("flt", "raw", "qlx")) is not None:
         return (context.dataset,)
     return _members_by_header(context) or (context.dataset,)
+
+
+@dataclass(frozen=True)
+class ExposureSet:
+    """Exposures that are combined with each other into one product.
+
+    Parameters
+    ----------
+    product
+        Its name: of the association table, or the association's own.
+    kind
+        CR (split for cosmic rays), RP (repeated), or DTH (dithered: MD alone combines these).
+    members
+        In the order of the association.
+    """
+
+    product: str
+    kind: str
+    members: tuple[str, ...]
+
+
+_SET = re.compile(r"(EXP|PROD)-(CR|RP)(\w*)")
+
+
+def exposure_sets(context: Context) -> tuple[ExposureSet, ...]:
+    """Return the sets of an association's table: one per EXP-CRn and EXP-RPn.
+
+    Without a table, or when its rows name no set, all members are one set (CR) of the
+    association's own name.
+    """
+    members = members_of(context)
+    groups: dict[tuple[str, str], list[str]] = {}
+    products: dict[tuple[str, str], str] = {}
+    dithered = []
+    for row in table_of(context):
+        name, kind = str(row["MEMNAME"]).strip().lower(), str(row["MEMTYPE"]).strip().upper()
+        match = _SET.fullmatch(kind)
+        if match is None:
+            dithered += [name] if kind.startswith("EXP") and name in members else []
+        elif match[1] == "PROD":
+            products[match[2], match[3]] = dataset_name(name)
+        elif name in members:
+            groups.setdefault((match[2], match[3]), []).append(name)
+    if not groups and not dithered:
+        return (ExposureSet(context.dataset, "CR", members),)
+    sets = []
+    for key, names in groups.items():
+        product = products.get(key, context.dataset)
+        if product == context.dataset and len(groups) > 1:
+            raise CalibrationError(
+                ExitCode.ASSOCIATION_ERROR,
+                f"{context.dataset}_asn.fits: several sets of exposures, but PROD-{''.join(key)} "
+                "has no name of its own; correct the table",
+            )
+        sets.append(ExposureSet(product, key[0], tuple(names)))
+    return tuple(sets)
+
+
+def sub_products(context: Context) -> tuple[str, ...]:
+    """Return the names of the products of an association that have their own."""
+    return tuple(
+        dict.fromkeys(s.product for s in exposure_sets(context) if s.product != context.dataset)
+    )
 
 
 def _present(value: object) -> bool:

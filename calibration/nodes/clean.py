@@ -10,7 +10,7 @@ from pathlib import Path
 from calibration.archive import faults, load, sha256_of
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.nodes.association import members_of
+from calibration.nodes.association import members_of, sub_products
 
 #: What nodes tell each other; it is in the manifest, or of no use any more.
 _NOTES = ("_delivered.json",)
@@ -21,7 +21,7 @@ def run(context: Context) -> None:
     manifest = load(context.shelf)
     members = tuple(manifest.get("members", ())) or members_of(context)
     wrong = faults(context.shelf)
-    names = dict.fromkeys((*members, context.dataset))
+    names = dict.fromkeys((*members, *sub_products(context), context.dataset))
     for path in (path for name in names for path in _files(context, name)):
         entry = manifest["files"].get(path.name)
         if entry is None:
