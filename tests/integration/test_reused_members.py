@@ -166,11 +166,11 @@ def test_a_raw_file_has_one_digest_however_it_is_delivered(site: Site) -> None:
 @pytest.mark.parametrize(
     ("detector", "common"),
     [
-        ("WFC3/UVIS", ("MD", "AC", "INGEST_SCI", "PVW", "CL")),
+        ("WFC3/UVIS", ("CRCOMB", "MD", "AC", "INGEST_SCI", "PVW", "CL")),
         ("STIS/CCD", ("AC", "INGEST_SCI", "PVW", "CL")),
     ],
 )
-def test_associations_without_cosmic_ray_rejection(
+def test_associations_of_other_instruments(
     site: Site, detector: str, common: tuple[str, ...]
 ) -> None:
     name, *found = site.simulate("--detector", detector, "--small", "--members", "2")
