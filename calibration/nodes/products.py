@@ -62,7 +62,11 @@ def write_product(
     primary = primary_header(exposure, path.name, chips)
     primary.set("NEXTEND", 3 * len(chips))
     if suffix == "blv_tmp":
-        for switch in ("DARKCORR", "FLSHCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR"):
+        # WFC3's post-flash is subtracted before this state, that of ACS after it.
+        later: tuple[str, ...] = ("DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR")
+        if exposure.detector.order == "electrons":
+            later = (*later, "FLSHCORR")
+        for switch in later:
             if switch in exposure.states:
                 primary.set(switch, "PERFORM")
     hdus = [image_hdu(primary, None, primary=True)]
