@@ -124,6 +124,11 @@ def test_the_product_is_free_of_rays_and_says_what_it_is(site: Site) -> None:
     assert weight.max() == pytest.approx(COUNT * SECONDS, rel=0.05)
     full = weight > 2.5 * SECONDS
     assert abs(np.nanmedian(pixels[full])) < 0.005  # the sky of 0.05 is gone
+    site.must("MD", NAME, "--option", "rays=no", "--option", "bits=6480")  # 4096 and the others
+    with fits.open(product(site)) as hdus:
+        hit = full & (hdus["SCI"].data - pixels > 0.3)  # a third of 300 electrons or more
+    assert hit.sum() > 500
+    assert (pixels[hit] < 0.3).mean() > 0.95
 
 
 def test_stars_keep_their_flux(site: Site) -> None:
@@ -150,7 +155,10 @@ def test_stars_keep_their_flux(site: Site) -> None:
 
 def test_running_again_and_in_another_order_gives_the_same_bytes(site: Site) -> None:
     names = members(site)
+    with fits.open(flt(site, names[0]), mode="update") as hdus:
+        hdus["DQ", 1].data[50:60, 50:60] |= 4096  # of an earlier run, with other members
     site.must("MD", NAME)
+    assert not (fits.getdata(flt(site, names[0]), "DQ", 1)[50:60, 50:60] & 4096).all()
     files = [product(site), *(flt(site, m) for m in names)]
     first = [f.read_bytes() for f in files]
     site.must("MD", NAME, "--members", *reversed(names))
