@@ -31,12 +31,16 @@ NODES = {
     "PVW": "calibration.nodes.preview",
     "CL": "calibration.nodes.clean",
     "DAN": "calibration.nodes.receipt",
+    "JIT": "calibration.nodes.jitter",
+    "INGEST_ENG": "calibration.nodes.ingest_jitter",
 }
 TOOLS = {
     "simulate": "calibration.simulate.command",
     "stage": "calibration.simulate.stage",
     "header": "calibration.header_command",
     "affected": "calibration.references.affected",
+    "bench": "calibration.bench.command",
+    "references": "calibration.references.command",
     "exit-codes": "calibration.cli",
 }
 
@@ -94,8 +98,10 @@ def _usage() -> str:
     nodes = " ".join(NODES)
     return (
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
-        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|bench|"
         f"exit-codes ...\nnodes: {nodes}\n"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f"references|exit-codes ...\nnodes: {nodes}\n"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from calibration.algorithm import Algorithm
 from calibration.exit_codes import CalibrationError, ExitCode
+from calibration.suffixes import RAW
 
 
 def step(text: str) -> None:
@@ -96,7 +97,7 @@ class Context:
         return found
 
 
-RAW_SUFFIXES = ("raw", "rawtag_a", "rawtag_b", "rawtag")
+RAW_SUFFIXES = RAW
 
 
 @contextmanager

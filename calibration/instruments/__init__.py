@@ -53,9 +53,14 @@ _CCD = (
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
 )
+_ACS = (
+    *((keyword, "BIASCORR" if keyword == "SATUFILE" else switch) for keyword, switch in _CCD),
+    ("SNKCFILE", "SINKCORR"),
+    ("FLSHFILE", "FLSHCORR"),
+)
 _MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
 _UVIS = (
-    *_CCD,
+    *((key, "" if key == "OSCNTAB" else switch) for key, switch in _CCD),
     ("ATODTAB", "ATODCORR"),
     ("SNKCFILE", "DQICORR"),
     ("FLSHFILE", "FLSHCORR"),
@@ -73,6 +78,40 @@ _STIS = (
     ("SHADFILE", "SHADCORR"),
     ("IMPHTTAB", "PHOTCORR"),
 )
+#: What calcos reads, by the step that reads it. Which of the optional ones a mode needs is decided
+#: by CRDS's rules and, in the end, by calcos.
+_COS = (
+    ("FLATFILE", "FLATCORR"),
+    ("BPIXTAB", "DQICORR"),
+    ("GSAGTAB", "DQICORR"),
+    ("SPOTTAB", "DQICORR"),
+    ("BRFTAB", "TEMPCORR"),
+    ("GEOFILE", "GEOCORR"),
+    ("DGEOFILE", "DGEOCORR"),
+    ("XWLKFILE", "XWLKCORR"),
+    ("YWLKFILE", "YWLKCORR"),
+    ("DEADTAB", "DEADCORR"),
+    ("PHATAB", "PHACORR"),
+    ("PHAFILE", "PHACORR"),
+    ("BRSTTAB", "BRSTCORR"),
+    ("BADTTAB", "BADTCORR"),
+    ("LAMPTAB", "WAVECORR"),
+    ("WCPTAB", "WAVECORR"),
+    ("DISPTAB", "X1DCORR"),
+    ("XTRACTAB", "X1DCORR"),
+    ("SPWCSTAB", "X1DCORR"),
+    ("TWOZXTAB", "ALGNCORR"),
+    ("PROFTAB", "ALGNCORR"),
+    ("TRACETAB", "TRCECORR"),
+    ("FLUXTAB", "FLUXCORR"),
+    ("IMPHTTAB", "PHOTCORR"),
+    ("TDSTAB", "TDSCORR"),
+    ("HVDSTAB", "HVDSCORR"),
+)
+_COS_OPTIONAL = frozenset(
+    {"GSAGTAB", "SPOTTAB", "BRFTAB", "PHATAB", "PHAFILE", "XTRACTAB", "SPWCSTAB", "TWOZXTAB",
+     "WCPTAB", "HVDSTAB", "IMPHTTAB", "TDSTAB"}
+)  # fmt: skip
 _SATURATION = frozenset({"SATUFILE"})
 _OPTIONAL_FLATS = frozenset({"DFLTFILE", "LFLTFILE"})
 #: What MD applies; without a file the header's own WCS is taken.
@@ -83,11 +122,11 @@ DETECTORS = {
     (d.instrument, d.name): d
     for d in (
         Detector(
-            "ACS", "WFC", "electrons", "jref", True, (*_CCD, *_DISTORTION),
+            "ACS", "WFC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
             _SATURATION | _NO_DISTORTION,
         ),
         Detector(
-            "ACS", "HRC", "electrons", "jref", True, (*_CCD, *_DISTORTION),
+            "ACS", "HRC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
             _SATURATION | _NO_DISTORTION,
         ),
         Detector(
@@ -97,8 +136,8 @@ DETECTORS = {
         Detector(
             "STIS", "CCD", "counts", "oref", False, _STIS, _OPTIONAL_FLATS | {"IMPHTTAB"},
         ),
-        Detector("COS", "FUV", "events", "lref", False, ()),
-        Detector("COS", "NUV", "events", "lref", False, ()),
+        Detector("COS", "FUV", "events", "lref", False, _COS, _COS_OPTIONAL),
+        Detector("COS", "NUV", "events", "lref", False, _COS, _COS_OPTIONAL),
     )
 }  # fmt: skip
 

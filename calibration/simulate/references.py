@@ -6,13 +6,15 @@ They carry SIMULATE = 'OWL', and best references never gives them to a real expo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
+from calibration.simulate.defects import BAD_RUNS, blemish
 from calibration.simulate.detectors import ChipModel, Model
 
 Array = Any
@@ -27,6 +29,7 @@ class ChipTruth:
     dark: Array
     dark_dq: Array
     flat: Array
+    flat_dq: Array
 
 
 def truth(model: Model, chip: ChipModel) -> ChipTruth:
@@ -51,8 +54,26 @@ def truth(model: Model, chip: ChipModel) -> ChipTruth:
     yy, xx = np.mgrid[0:ny, 0:nx].astype(np.float32)
     flat = 1 + 0.03 * np.sin(xx / nx * 5) * np.cos(yy / ny * 3) + random.normal(0, 0.01, (ny, nx))
     flat = flat.astype(np.float32)
+    speck, flag = blemish(model)
+    flat[speck] *= np.float32(0.8)
     flat[3, 5] = 0.0
-    return ChipTruth(bias, bias_dq, dark, (hot * 16).astype(np.int16), flat)
+    flat_dq = (speck * flag).astype(np.int16)
+    return ChipTruth(bias, bias_dq, dark, (hot * 16).astype(np.int16), flat, flat_dq)
+
+
+def flat_field(model: Model, chip: ChipModel, response: Array) -> Array:
+    """Return the flat for a chip's response to light.
+
+    Where pixels stay in DN until the end and are then multiplied by the mean gain (WFC3/UVIS), the
+    flat holds the differences of the amplifiers' gains as well.
+    """
+    if model.instrument == "ACS" or len(chip.amps) == 1:
+        return response
+    mean = sum(amp.gain for amp in model.amps.values()) / len(model.amps)
+    out = response.copy()
+    for name in chip.amps:
+        out[:, model.columns(chip, name)[1]] *= np.float32(mean / model.amps[name].gain)
+    return out
 
 
 def stem(model: Model) -> str:
@@ -71,9 +92,15 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
         out[keyword] = name
 
     chips = [(chip, truth(model, chip)) for chip in model.chips]
+    images = partial(_images, model.trim_x, chips)
     put("BIASFILE", "bia", "BIAS", _biases(model, chips))
-    put("DARKFILE", "drk", "DARK", _images(chips, lambda t: (t.dark, 1e-4, t.dark_dq)))
-    put("PFLTFILE", "pfl", "PIXEL-TO-PIXEL FLAT", _images(chips, lambda t: (t.flat, 1e-3, None)))
+    put("DARKFILE", "drk", "DARK", images(lambda t: (t.dark, 1e-4, t.dark_dq)))
+    flats = _images(
+        model.trim_x,
+        [(chip, replace(t, flat=flat_field(model, chip, t.flat))) for chip, t in chips],
+        lambda t: (t.flat, 1e-3, t.flat_dq),
+    )
+    put("PFLTFILE", "pfl", "PIXEL-TO-PIXEL FLAT", flats)
     put("CCDTAB", "ccd", "CCD PARAMETERS", [_ccdtab(model)])
     put("BPIXTAB", "bpx", "BAD PIXELS", [_bpixtab(model)])
     put("CRREJTAB", "crr", "COSMIC RAY REJECTION", [_crrejtab()])
@@ -81,14 +108,19 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
     if model.instrument != "STIS":
         full = model.saturation
         put("SATUFILE", "sat", "SATURATION",
-            _images(chips, lambda t: (np.full_like(t.bias, full), 0.0, None)))  # fmt: skip
+            images(lambda t: (np.full_like(t.bias, full), 0.0, None)))  # fmt: skip
         put("OSCNTAB", "osc", "OVERSCAN", [_oscntab(model)])
     if model.step != 1.0:
         put("ATODTAB", "a2d", "ANALOG-TO-DIGITAL", [_atodtab(model)])
     if model.flash:
         put("FLSHFILE", "fls", "POST FLASH",
-            _images(chips, lambda t: (np.full_like(t.bias, model.flash), 1e-3, None)))  # fmt: skip
-        put("SNKCFILE", "snk", "SINK PIXELS", _images(chips, lambda t: (_sinks(t), 0.0, None)))
+            images(lambda t: (np.full_like(t.bias, model.flash), 1e-3, None)))  # fmt: skip
+        put(
+            "SNKCFILE",
+            "snk",
+            "SINK PIXELS",
+            images(lambda t: (_sinks(t), 0.0, None)),
+        )
     return out
 
 
@@ -107,6 +139,7 @@ def _primary(model: Model, name: str, filetype: str, extensions: int) -> Hdu:
 
 
 def _images(
+    trim_x: int,
     chips: list[tuple[ChipModel, ChipTruth]],
     parts: Callable[[ChipTruth], tuple[Array, float, Array | None]],
 ) -> list[Hdu]:
@@ -120,6 +153,9 @@ def _images(
             header.set("EXTNAME", name)
             header.set("EXTVER", version)
             header.set("CCDCHIP", chip.chip)
+            whole = sci.shape == values.bias.shape  # with overscan: where the light begins
+            header.set("LTV1", float(trim_x if whole else 0))
+            header.set("LTV2", float(chip.trim_y[0] if whole else 0))
             out.append(image_hdu(header, array))
     return out
 
@@ -127,10 +163,10 @@ def _images(
 def _biases(model: Model, chips: list[tuple[ChipModel, ChipTruth]]) -> list[Hdu]:
     """Return the biases: raw frames, but trimmed ones for STIS, as calstis wants them."""
     if model.instrument != "STIS":
-        return _images(chips, lambda t: (t.bias, 0.05, t.bias_dq))
+        return _images(model.trim_x, chips, lambda t: (t.bias, 0.05, t.bias_dq))
     x, y = model.trim_x, model.chips[0].trim_y[0]
     here = slice(y, y + model.height), slice(x, x + model.width)
-    return _images(chips, lambda t: (t.bias[here], 0.05, t.bias_dq[here]))
+    return _images(model.trim_x, chips, lambda t: (t.bias[here], 0.05, t.bias_dq[here]))
 
 
 def _sinks(values: ChipTruth) -> Array:
@@ -242,19 +278,19 @@ def _virtual_columns(model: Model, count: int) -> list[Column]:
 
 
 def _bpixtab(model: Model) -> Hdu:
-    chips = [c.chip for c in model.chips for _ in range(2)]
-    count = len(model.chips)
+    chips = [c.chip for c in model.chips for _ in BAD_RUNS]
+    x, y, length, axis, value = map(list, zip(*(BAD_RUNS * len(model.chips)), strict=True))
     return table_hdu(
         "BPIXTAB",
         [
             Column("CCDAMP", "20A", [model.read_out] * len(chips)),
             Column("CCDCHIP", "J", chips),
             Column("CCDGAIN", "E", [-999.0] * len(chips)),
-            Column("PIX1", "J", [20, 60] * count),
-            Column("PIX2", "J", [30, 10] * count),
-            Column("LENGTH", "J", [8, 25] * count),
-            Column("AXIS", "J", [1, 2] * count),
-            Column("VALUE", "J", [4, 4] * count),
+            Column("PIX1", "J", x),
+            Column("PIX2", "J", y),
+            Column("LENGTH", "J", length),
+            Column("AXIS", "J", axis),
+            Column("VALUE", "J", value),
         ],
     )
 

@@ -17,7 +17,7 @@ from calibration.arrays.dark_flat import dark_and_flat
 from calibration.arrays.kernel import calibrate
 from calibration.simulate.detectors import ChipModel, Model, model
 from calibration.simulate.frames import Scene, expose, light
-from calibration.simulate.references import a_to_d_values, truth
+from calibration.simulate.references import a_to_d_values, flat_field, truth
 
 SCENE = Scene(seconds=300.0, stars=25, rays=0, seed=5)
 BRIGHT = Scene(seconds=300.0, stars=25, rays=0, seed=5, sky=2.0)
@@ -63,7 +63,7 @@ def make(detector: Model, chip: ChipModel, raw: Any, *, seconds: float = SCENE.s
         bias=Image(known.bias, np.full(raw.shape, 0.05, np.float32), known.bias_dq),
         dark=Image(known.dark, small, known.dark_dq),
         dark_time=seconds,
-        flat=Image(known.flat, small, np.zeros(shape, np.int16)),
+        flat=Image(flat_field(detector, chip, known.flat), small, np.zeros(shape, np.int16)),
         full_well_level=detector.saturation,
         electrons=detector.instrument == "ACS",
     )
