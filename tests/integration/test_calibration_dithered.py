@@ -242,18 +242,34 @@ def test_wrong_options_are_named(wrong: tuple[str, str]) -> None:
     assert f"--option {wrong[0]}={wrong[1]}" in caught.value.message
 
 
-def test_a_cr_split_association_is_drizzled_from_its_sum(site: Site) -> None:
-    """test_calibration_chain.py makes a real one; what counts here is which file MD takes."""
+def test_cr_split_sets_are_drizzled_from_their_sums(site: Site) -> None:
+    """Two sets of one association; test_calibration_chain.py makes a real sum."""
     names = members(site)
-    summed = site.root / "work" / NAME / f"{NAME}_crj.fits"
+    table = site.root / "incoming" / f"{NAME}_asn.fits"
+    with fits.open(table, mode="update") as hdus:
+        hdus[1].data["MEMTYPE"] = ["EXP-CR1", "EXP-CR1", "EXP-DTH", "PROD-DTH"]
+        rows = hdus[1].data.tolist()
+        rows.insert(2, (f"{NAME[:-1]}1", "PROD-CR1", False))
+        columns = fits.ColDefs([
+            fits.Column(n, f, array=list(c))
+            for n, f, c in zip(("MEMNAME", "MEMTYPE", "MEMPRSNT"), ("14A", "14A", "L"),
+                               zip(*rows, strict=True), strict=True)
+        ])  # fmt: skip
+        hdus[1] = fits.BinTableHDU.from_columns(columns, name="ASN")
+    total = f"{NAME[:-1]}1"
+    summed = site.root / "work" / total / f"{total}_crj.fits"
     summed.parent.mkdir()
     shutil.copy(flt(site, names[0]), summed)
     with fits.open(summed, mode="update") as hdus:
-        hdus[0].header["EXPTIME"] = 3 * SECONDS
+        hdus[0].header["EXPTIME"] = 2 * SECONDS
+        for version in (1, 2):
+            hdus["SCI", version].data *= 2
     before = flt(site, names[0]).read_bytes()
     site.must("MD", NAME)
     header = fits.getheader(product(site))
-    assert header["NDRIZIM"] == 2
-    assert header["D001DATA"] == f"{NAME}_crj.fits[sci,1]"
+    assert header["NDRIZIM"] == 4
+    assert header["D001DATA"] == f"{total}_crj.fits[sci,1]"
+    assert header["D003DATA"] == f"{names[2]}_flt.fits[sci,1]"
     assert header["EXPTIME"] == 3 * SECONDS
     assert flt(site, names[0]).read_bytes() == before
+    assert (fits.getdata(summed, "DQ", 1) & 4096).any()
