@@ -217,6 +217,14 @@ def test_corrected_for_transfer_losses_the_product_is_a_drc(site: Site) -> None:
     np.testing.assert_array_equal(flags[0], flags[1])
 
 
+def test_the_product_passes_the_later_nodes(site: Site) -> None:
+    for node in ("MD", "AC", "INGEST_SCI", "PVW", "CL"):
+        site.must(node, NAME)
+    assert f"{NAME}_drz.fits" in site.manifest(NAME)["files"]
+    table = fits.getdata(site.archived(NAME, f"{NAME}_asn.fits"), 1)
+    assert table["MEMPRSNT"].all()
+
+
 def test_options(site: Site) -> None:
     options = ("kernel=point", "pixfrac=0.8", "weight=error", "rays=no", "sky=no", "scale=0.04")
     site.must("MD", NAME, *(word for o in options for word in ("--option", o)))
