@@ -53,6 +53,11 @@ _CCD = (
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
 )
+_ACS = (
+    *((keyword, "BIASCORR" if keyword == "SATUFILE" else switch) for keyword, switch in _CCD),
+    ("SNKCFILE", "SINKCORR"),
+    ("FLSHFILE", "FLSHCORR"),
+)
 _MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
 _UVIS = (
     *((key, "" if key == "OSCNTAB" else switch) for key, switch in _CCD),
@@ -117,11 +122,11 @@ DETECTORS = {
     (d.instrument, d.name): d
     for d in (
         Detector(
-            "ACS", "WFC", "electrons", "jref", True, (*_CCD, *_DISTORTION),
+            "ACS", "WFC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
             _SATURATION | _NO_DISTORTION,
         ),
         Detector(
-            "ACS", "HRC", "electrons", "jref", True, (*_CCD, *_DISTORTION),
+            "ACS", "HRC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
             _SATURATION | _NO_DISTORTION,
         ),
         Detector(

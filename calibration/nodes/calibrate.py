@@ -16,9 +16,10 @@ from calibration.instruments import ANY_STEP, detector_of, is_performed
 from calibration.instruments.data_quality import flag_names
 from calibration.instruments.geometry import Geometry
 from calibration.nodes import bias_level
+from calibration.nodes.acs_exposure import make_chip
 from calibration.nodes.counts_exposure import make_counts_chip
 from calibration.nodes.counts_steps import flux_correction, mean_dark, tell_counts
-from calibration.nodes.exposure import Exposure, make_chip, open_exposure
+from calibration.nodes.exposure import Exposure, open_exposure
 from calibration.nodes.photometry import photometry
 from calibration.nodes.products import Calibrated, write_product, write_trailer
 
@@ -86,6 +87,8 @@ def _calibrate(
         result.mean_dark = mean_dark(chip)
     elif chip.dark is not None:
         result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious)
+    if chip.flash is not None:
+        result.mean_flash = mean_of_good(chip.flash, chip.flash_time, chip.serious)
     _tell_flags(exposure, images, result)
     return Calibrated(images, where, chip, result)
 
@@ -114,7 +117,11 @@ def _tell(exposure: Exposure, chips: list[Calibrated], report: Report | None) ->
     if chip.subtract_level:
         bias_level.tell(exposure, [c.chip for c in chips], report)
     exposure.history.append("Uncertainty array initialized.")
+    if chip.sinks is not None:
+        exposure.done("SINKCORR", *references["SNKCFILE"].history())
     if chip.dark is not None:
         exposure.done("DARKCORR", *references["DARKFILE"].history())
+    if chip.flash is not None:
+        exposure.done("FLSHCORR", *references["FLSHFILE"].history())
     if chip.flat is not None:
         exposure.done("FLATCORR", *references["PFLTFILE"].history())

@@ -62,7 +62,7 @@ def write_product(
     primary = primary_header(exposure, path.name, chips)
     primary.set("NEXTEND", 3 * len(chips))
     if suffix == "blv_tmp":
-        for switch in ("DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR"):
+        for switch in ("DARKCORR", "FLSHCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR"):
             if switch in exposure.states:
                 primary.set(switch, "PERFORM")
     hdus = [image_hdu(primary, None, primary=True)]
@@ -98,6 +98,8 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         headers[0].set("MEANBLEV", header_float(mean))
     if not before and item.chip.dark is not None:
         headers[0].set("MEANDARK", header_float(result.mean_dark))
+    if not before and result.mean_flash is not None:
+        headers[0].set("MEANFLSH", header_float(result.mean_flash))
     return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
 
 
