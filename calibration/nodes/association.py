@@ -96,8 +96,8 @@ _SET = re.compile(r"(EXP|PROD)-(CR|RP)(\w*)")
 def exposure_sets(context: Context) -> tuple[ExposureSet, ...]:
     """Return the sets of an association's table: one per EXP-CRn and EXP-RPn.
 
-    Without a table, or when its rows name no set, all members are one set (CR) of the
-    association's own name.
+    Of several, each product has the name of its PROD row. The product of an only set has the
+    association's name, and so it has without a table (then it is for cosmic rays).
     """
     members = members_of(context)
     groups: dict[tuple[str, str], list[str]] = {}
@@ -116,7 +116,7 @@ def exposure_sets(context: Context) -> tuple[ExposureSet, ...]:
         return (ExposureSet(context.dataset, "CR", members),)
     sets = []
     for key, names in groups.items():
-        product = products.get(key, context.dataset)
+        product = products.get(key, context.dataset) if len(groups) > 1 else context.dataset
         if product == context.dataset and len(groups) > 1:
             raise CalibrationError(
                 ExitCode.ASSOCIATION_ERROR,

@@ -14,7 +14,7 @@ from calibration.fits.files import checksum_faults
 from calibration.fits.planes import ImageSet, image_sets
 from calibration.instruments import DETECTORS, Detector
 from calibration.nodes.pixel_checks import pixel_faults
-from calibration.suffixes import BY_SUFFIX, DRIZZLED, SPECTRA
+from calibration.suffixes import BY_SUFFIX, COMBINED, DRIZZLED, SPECTRA
 
 #: Steps that must be done or skipped once CA has ended. CRCORR, RPTCORR, DRIZCORR belong to later
 #: nodes, and PCTECORR to the CTE-corrected branch alone.
@@ -139,6 +139,8 @@ def _expected_chips(product: Product) -> int | None:
         return 1
     if product.suffix in SPECTRA or not product.raws:
         return None
+    if product.suffix in COMBINED and product.primary.text("INSTRUME") == "STIS":
+        return 1  # of imsets, which are exposures of the same chip
     first = next(iter(product.raws.values()))
     return sum(hdu.name == "SCI" for hdu in first[1:]) or None
 

@@ -113,7 +113,9 @@ def _needs_intermediate(context: Context) -> str | None:
     path = context.product("flt")
     if not path.is_file() or context.product(_INTERMEDIATE).is_file():
         return None
-    if is_performed(read(path, headers_only=True)[0].header, "CRCORR"):
+    primary = read(path, headers_only=True)[0].header
+    # STIS has its CR-split imsets in one file: CRCOMB has nothing to do with it
+    if is_performed(primary, "CRCORR") and primary.text("INSTRUME") != "STIS":
         return f"{_INTERMEDIATE} is not in the archive"
     return None
 
