@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,30 @@ def record(
     observations
         obs_id -> what the exposure (or association) is and how it was calibrated.
     """
+    with _alone(shelf):
+        return _record(shelf, files, facts, observations)
+
+
+@contextmanager
+def _alone(shelf: Path) -> Iterator[None]:
+    """Let nobody else merge into this manifest: jitter and science share a shelf."""
+    shelf.mkdir(parents=True, exist_ok=True)
+    folder = os.open(shelf, os.O_RDONLY)
+    try:
+        # Some network file systems lock no folders: there it is as it was without.
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _record(
+    shelf: Path,
+    files: Mapping[str, dict[str, Any]],
+    facts: Mapping[str, Any],
+    observations: Mapping[str, dict[str, Any]] | None,
+) -> bool:
     manifest = load(shelf)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     old = manifest["files"]

@@ -80,15 +80,24 @@ _STIS = (
 )
 _SATURATION = frozenset({"SATUFILE"})
 _OPTIONAL_FLATS = frozenset({"DFLTFILE", "LFLTFILE"})
+#: What MD applies; without a file the header's own WCS is taken.
+_DISTORTION = (("IDCTAB", "DRIZCORR"), ("NPOLFILE", "DRIZCORR"), ("D2IMFILE", "DRIZCORR"))
+_NO_DISTORTION = frozenset(keyword for keyword, _ in _DISTORTION)
 
 DETECTORS = {
     (d.instrument, d.name): d
     for d in (
-        Detector("ACS", "WFC", "electrons", "jref", True, _ACS, _SATURATION),
-        Detector("ACS", "HRC", "electrons", "jref", True, _ACS, _SATURATION),
         Detector(
-            "WFC3", "UVIS", "dn", "iref", True, _UVIS,
-            _SATURATION | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
+            "ACS", "WFC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION,
+        ),
+        Detector(
+            "ACS", "HRC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION,
+        ),
+        Detector(
+            "WFC3", "UVIS", "dn", "iref", True, (*_UVIS, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
         ),
         Detector(
             "STIS", "CCD", "counts", "oref", False, _STIS, _OPTIONAL_FLATS | {"IMPHTTAB"},

@@ -1,13 +1,24 @@
-"""Associations: which exposures belong together."""
+"""Associations: which exposures belong together, and which of their products there are."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from calibration.context import Context
+import numpy as np
+
+from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.fits import read, read_table
+from calibration.fits import Hdu, read, read_table, write
+from calibration.fits.tables import read_columns
 from calibration.names import dataset_name
+from calibration.nodes.to_fits import copy_unpacked
+
+#: How the MEMTYPE of a product row begins -> the files that can be that product.
+_PRODUCTS = {
+    "PROD-CR": ("crj", "crc"),
+    "PROD-RP": ("sfl", "crj"),
+    "PROD-DTH": ("drz", "drc"),
+}
 
 
 def table_of(context: Context) -> list[dict[str, object]]:
@@ -68,3 +79,56 @@ def _members_by_header(context: Context) -> tuple[str, ...]:
         if header.text("ASN_ID").lower() == context.dataset:
             found.append(path.parent.name)
     return tuple(found)
+
+
+def update_table(context: Context, members: tuple[str, ...]) -> None:
+    """Mark in the association table what there is; nothing to do without a table.
+
+    A product row is present when its product is: under its own name, or under the association's
+    when it is the only row of its type (our combinations bear the association's name). Exposures
+    that took part are present. ASN_PROD tells whether there is any product.
+    """
+    name = f"{context.dataset}_asn.fits"
+    source = table_path(context)
+    if source is None:
+        return
+    context.folder.mkdir(parents=True, exist_ok=True)
+    hdus = read(source)
+    rows = np.array(read_columns(hdus[1]))
+    types = [_text(value) for value in rows["MEMTYPE"]]
+    made = [_is_made(context, _text(row["MEMNAME"]).lower(), types, _text(row["MEMTYPE"]))
+            for row in rows]  # fmt: skip
+    if not any(made):  # exposures side by side, nothing combined
+        copy_unpacked(source, context.folder / name)
+        return
+    took_part = [_text(value).lower() in members for value in rows["MEMNAME"]]
+    is_product = [kind.startswith("PROD") for kind in types]
+    for row, product, there, used in zip(rows, is_product, made, took_part, strict=True):
+        if product:
+            row["MEMPRSNT"] = b"T" if there else b"F"
+        elif used:
+            row["MEMPRSNT"] = b"T"
+    hdus[0].header.set("ASN_PROD", True)
+    hdus[1] = Hdu(hdus[1].header, memoryview(rows.tobytes()))
+    write(context.folder / name, hdus)
+    step(f"AC {name}: {sum(made)} of {sum(is_product)} products present")
+
+
+def _text(value: object) -> str:
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return text.strip("\0 ").upper()
+
+
+def _is_made(context: Context, member: str, types: list[str], kind: str) -> bool:
+    """Whether the product of a row is in the work area."""
+    for start, suffixes in _PRODUCTS.items():
+        if kind.startswith(start):
+            names = [member]
+            if sum(other.startswith(start) for other in types) == 1:
+                names.append(context.dataset)
+            folders = (context.folder, context.work / member)
+            return any(
+                (folder / f"{name}_{suffix}.fits").is_file()
+                for name in names for suffix in suffixes for folder in folders
+            )  # fmt: skip
+    return False

@@ -18,9 +18,8 @@ from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, image_hdu, read, write
 from calibration.fits.planes import ImageSet, image_sets
-from calibration.fits.tables import read_columns
 from calibration.instruments import detector_of, is_performed
-from calibration.nodes.association import members_of, table_path
+from calibration.nodes.association import members_of
 from calibration.nodes.best_references import open_reference
 from calibration.nodes.exposure import (
     Exposure,
@@ -32,7 +31,6 @@ from calibration.nodes.exposure import (
 )
 from calibration.nodes.photometry import photometry
 from calibration.nodes.products import SCI_STATISTICS
-from calibration.nodes.to_fits import copy_unpacked
 from calibration.software import VERSION
 
 
@@ -265,24 +263,3 @@ def _primary(
     out.history(*exposure.history, "CRCORR complete ...")
     out.history(*(f"  {item.file} {item.time:g} s" for item in inputs))
     return out
-
-
-def update_table(context: Context) -> None:
-    """Mark the products in the association table as present; nothing to do without a table."""
-    name = f"{context.dataset}_asn.fits"
-    source = table_path(context)
-    if source is None:
-        return
-    hdus = read(source)
-    if context.first_of(("crj", "drz")) is None:  # exposures side by side, nothing combined
-        context.folder.mkdir(parents=True, exist_ok=True)
-        copy_unpacked(source, context.folder / name)
-        return
-    rows = np.array(read_columns(hdus[1]))
-    products = np.char.startswith(np.char.upper(rows["MEMTYPE"].astype(str)), "PROD")
-    rows["MEMPRSNT"] = np.where(products, b"T", rows["MEMPRSNT"])
-    hdus[0].header.set("ASN_PROD", True)
-    hdus[1] = Hdu(hdus[1].header, memoryview(rows.tobytes()))
-    context.folder.mkdir(parents=True, exist_ok=True)
-    write(context.folder / name, hdus)
-    step(f"AC {name}: {int(products.sum())} products marked present")

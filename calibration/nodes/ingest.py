@@ -14,11 +14,7 @@ from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.nodes.association import members_of
 from calibration.references.reference_keys import reference_keys
-
-#: What is archived of each exposure and association. ``blv_tmp`` is there for exposures of a
-#: CR-split association only: with it a member can be combined again without being calibrated again.
-SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "blv_tmp", "flt", "qlx", "crj", "drz")
-_SCIENCE = ("flt", "qlx", "crj", "drz")
+from calibration.suffixes import ARCHIVED, CHECKED
 
 
 def run(context: Context) -> None:
@@ -26,7 +22,7 @@ def run(context: Context) -> None:
     members = members_of(context)
     sources = products(context, members)
     kinds = {path: kind_of(path) for path in sources}
-    if not any(suffix in _SCIENCE for _, suffix in kinds.values()):
+    if not any(suffix in CHECKED for _, suffix in kinds.values()):
         raise CalibrationError(
             ExitCode.STEP_MISSING, f"{context.folder} holds no product; run CA and AC first"
         )
@@ -48,7 +44,7 @@ def products(context: Context, members: tuple[str, ...]) -> list[Path]:
     out = []
     for name in dict.fromkeys((*members, context.dataset)):
         folder = context.work / name
-        candidates = [folder / f"{name}_{suffix}.fits" for suffix in SUFFIXES]
+        candidates = [folder / f"{name}_{suffix}.fits" for suffix in ARCHIVED]
         candidates += [folder / f"{name}.tra", folder / f"{name}_references.json"]
         out += [path for path in candidates if path.is_file()]
     return out

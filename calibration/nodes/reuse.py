@@ -20,9 +20,11 @@ from calibration.instruments import is_performed
 from calibration.nodes import best_references, calibrate, check_before
 from calibration.nodes.fetch import copy_verified, not_archived, shelves, stage
 from calibration.nodes.to_fits import TELEMETRY, find_delivered
+from calibration.references import store
 from calibration.software import VERSION
+from calibration.suffixes import OF_AN_EXPOSURE
 
-_PRODUCTS = ("flt", "qlx")
+_PRODUCTS = ("flt", "x1d", "qlx")
 _INTERMEDIATE = "blv_tmp"
 #: Made by CA and RF beside the products; wanted in the association's shelf as well.
 _NOTES = (".tra", "_references.json")
@@ -35,7 +37,7 @@ def run(context: Context) -> None:
     stage(context, shelf, manifest, (*RAW_SUFFIXES, "spt", "jit"))
     why = _missing(context, manifest) or _outdated(context, shelf, manifest)
     if why is None:
-        names = stage(context, shelf, manifest, (*_PRODUCTS, _INTERMEDIATE))
+        names = stage(context, shelf, manifest, OF_AN_EXPOSURE)
         _stage_notes(context, shelf, manifest)
         why = _needs_intermediate(context)
         if why is None:
@@ -92,12 +94,17 @@ def _outdated(context: Context, shelf: Path, manifest: dict[str, Any]) -> str | 
         raise CalibrationError(
             ExitCode.ARCHIVE_NOT_VERIFIED, f"{note} has another sha256 than the manifest"
         )
-    old = json.loads(note.read_text())["references"]
+    noted = json.loads(note.read_text())
+    old = noted["references"]
     new = best_references.chosen(context, read(context.raw()))
     differing = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
     if differing:
         key = differing[0]
         return f"{key} was {old.get(key)}, the best one is now {new.get(key)}"
+    for name, entry in noted.get("files", {}).items():
+        found = store.used(context.references, name)
+        if found is not None and found.sha256 != entry["sha256"]:
+            return f"{name} has another content now"
     return None
 
 

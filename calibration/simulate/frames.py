@@ -11,6 +11,7 @@ import numpy as np
 
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
 from calibration.fits.header import Value
+from calibration.simulate.defects import FULL_WELL, bright_stars, overflow, spoiled
 from calibration.simulate.detectors import ChipModel, Model
 from calibration.simulate.references import truth
 
@@ -30,13 +31,19 @@ SIGMA = 1.1
 
 @dataclass
 class Scene:
-    """What is on the sky and what goes wrong, the same for all exposures of an association."""
+    """What is on the sky and what goes wrong, the same for all exposures of an association.
+
+    `saturated` is a number of stars per chip beyond `stars`; with `defects` the pixels that BPIXTAB
+    calls bad are bad.
+    """
 
     seconds: float = 300.0
     stars: int = 60
     rays: int = 40
     seed: int = 1
     sky: float = SKY
+    saturated: int = 0
+    defects: bool = False
     splits: int = 1
     positions: dict[int, Any] = field(default_factory=dict)
 
@@ -46,7 +53,30 @@ class Scene:
         x = random.uniform(STAMP + 1, model.width - STAMP - 2, self.stars)
         y = random.uniform(STAMP + 1, model.height - STAMP - 2, self.stars)
         flux = 10 ** random.uniform(0.3, 2.3, self.stars)
-        return np.column_stack([x, y, flux])
+        stars = np.column_stack([x, y, flux])
+        random = np.random.default_rng([self.seed, chip.chip, 256])
+        return np.concatenate([stars, bright_stars(model, self.saturated, self.seconds, random)])
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """One chip's frame and its truth; masks have the shape of the product.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, uint16.
+    expected
+        Electrons that noise is added to, before rays and full wells.
+    rays, full, converter
+        Where cosmic rays hit, where the full well is reached, where the converter is at its end.
+    """
+
+    counts: Any
+    expected: Any
+    rays: Any
+    full: Any
+    converter: Any
 
 
 def light(model: Model, chip: ChipModel, scene: Scene) -> Any:
@@ -86,6 +116,14 @@ def expose(
     Without `noise` the science area is only rounded to whole DN, which tests of arithmetic want;
     the overscan keeps its noise, without which calacs's clipping would leave no line.
     """
+    exposed = exposure_of(model, chip, scene, exposure, noise=noise)
+    return exposed.counts, exposed.expected, exposed.rays
+
+
+def exposure_of(
+    model: Model, chip: ChipModel, scene: Scene, exposure: int = 0, *, noise: bool = True
+) -> Exposed:
+    """Return a chip's frame with all of its truth; see :func:`expose`."""
     random = np.random.default_rng([scene.seed, chip.chip, 7, exposure])
     known = truth(model, chip)
     expected = light(model, chip, scene) * scene.seconds * known.flat
@@ -94,6 +132,10 @@ def expose(
     expected += model.flash * model.flash_time
     electrons = random.poisson(expected).astype(np.float64) if noise else expected.copy()
     hit = _rays(electrons, scene.rays, random)
+    if scene.defects:
+        spoiled(model, chip, electrons)
+    overflow(electrons, FULL_WELL * model.saturation)
+    full = electrons > model.saturation
     ny, nx = model.raw_height(chip), model.raw_width
     counts = np.zeros((ny, nx))
     rows = np.arange(ny)[:, None]
@@ -111,17 +153,36 @@ def expose(
         counts[science, model.science(chip, name)] += electrons[:, out_x] / amp.gain
     above = np.maximum(counts - model.knee, 0)
     counts += above / model.step - above
-    return np.clip(np.rint(counts), 0, 65535).astype(np.uint16), expected, hit
+    raw = np.clip(np.rint(counts), 0, 65535).astype(np.uint16)
+    ends = np.zeros_like(full)
+    for name in chip.amps:
+        _, out_x = model.columns(chip, name)
+        ends[:, out_x] = raw[science, model.science(chip, name)] == 65535
+    return Exposed(raw, expected, hit, full, ends)
+
+
+def imsets(model: Model, scene: Scene, exposure: int) -> list[tuple[ChipModel, int]]:
+    """Return chip and number of exposure of each EXTVER of a raw file."""
+    numbers = range(exposure * scene.splits, (exposure + 1) * scene.splits)
+    return [(chip, number) for number in numbers for chip in model.chips]
 
 
 def raw_file(
-    model: Model, dataset: str, scene: Scene, *, exposure: int = 0, association: str = ""
+    model: Model,
+    dataset: str,
+    scene: Scene,
+    *,
+    exposure: int = 0,
+    association: str = "",
+    exposed: Sequence[Exposed] | None = None,
 ) -> list[Hdu]:
-    """Return the HDUs of a raw file."""
+    """Return the HDUs of a raw file (of frames that were exposed already, if given)."""
+    frames = exposed or [
+        exposure_of(model, chip, scene, number) for chip, number in imsets(model, scene, exposure)
+    ]
     hdus = [image_hdu(_primary(model, dataset, scene, exposure, association), None, primary=True)]
-    imsets = [(c, exposure * scene.splits + n) for n in range(scene.splits) for c in model.chips]
-    for version, (chip, number) in enumerate(imsets, 1):
-        counts, _, _ = expose(model, chip, scene, number)
+    for version, (chip, number) in enumerate(imsets(model, scene, exposure), 1):
+        counts = frames[version - 1].counts
         header = _extension(model, chip, "SCI", version, dataset)
         if model.instrument == "STIS":
             for key, value in _times(scene, number):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
+from calibration.simulate.defects import BAD_RUNS, blemish
 from calibration.simulate.detectors import ChipModel, Model
 
 Array = Any
@@ -28,6 +29,7 @@ class ChipTruth:
     dark: Array
     dark_dq: Array
     flat: Array
+    flat_dq: Array
 
 
 def truth(model: Model, chip: ChipModel) -> ChipTruth:
@@ -52,8 +54,11 @@ def truth(model: Model, chip: ChipModel) -> ChipTruth:
     yy, xx = np.mgrid[0:ny, 0:nx].astype(np.float32)
     flat = 1 + 0.03 * np.sin(xx / nx * 5) * np.cos(yy / ny * 3) + random.normal(0, 0.01, (ny, nx))
     flat = flat.astype(np.float32)
+    speck, flag = blemish(model)
+    flat[speck] *= np.float32(0.8)
     flat[3, 5] = 0.0
-    return ChipTruth(bias, bias_dq, dark, (hot * 16).astype(np.int16), flat)
+    flat_dq = (speck * flag).astype(np.int16)
+    return ChipTruth(bias, bias_dq, dark, (hot * 16).astype(np.int16), flat, flat_dq)
 
 
 def stem(model: Model) -> str:
@@ -79,7 +84,7 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
         "PFLTFILE",
         "pfl",
         "PIXEL-TO-PIXEL FLAT",
-        images(lambda t: (t.flat, 1e-3, None)),
+        images(lambda t: (t.flat, 1e-3, t.flat_dq)),
     )
     put("CCDTAB", "ccd", "CCD PARAMETERS", [_ccdtab(model)])
     put("BPIXTAB", "bpx", "BAD PIXELS", [_bpixtab(model)])
@@ -258,19 +263,19 @@ def _virtual_columns(model: Model, count: int) -> list[Column]:
 
 
 def _bpixtab(model: Model) -> Hdu:
-    chips = [c.chip for c in model.chips for _ in range(2)]
-    count = len(model.chips)
+    chips = [c.chip for c in model.chips for _ in BAD_RUNS]
+    x, y, length, axis, value = map(list, zip(*(BAD_RUNS * len(model.chips)), strict=True))
     return table_hdu(
         "BPIXTAB",
         [
             Column("CCDAMP", "20A", [model.read_out] * len(chips)),
             Column("CCDCHIP", "J", chips),
             Column("CCDGAIN", "E", [-999.0] * len(chips)),
-            Column("PIX1", "J", [20, 60] * count),
-            Column("PIX2", "J", [30, 10] * count),
-            Column("LENGTH", "J", [8, 25] * count),
-            Column("AXIS", "J", [1, 2] * count),
-            Column("VALUE", "J", [4, 4] * count),
+            Column("PIX1", "J", x),
+            Column("PIX2", "J", y),
+            Column("LENGTH", "J", length),
+            Column("AXIS", "J", axis),
+            Column("VALUE", "J", value),
         ],
     )
 

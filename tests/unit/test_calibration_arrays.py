@@ -11,8 +11,9 @@ from calibration.arrays.dq import BadPixels, flag_bad_pixels
 from calibration.arrays.extract import extract
 from calibration.arrays.overscan import NoOverscan, drift_slope, fit_level, line_medians
 from calibration.arrays.photometry import OUTSIDE, NoSuchMode, value_at
+from calibration.arrays.pixmap import pixel_map
 from calibration.arrays.stretch import autoscale, shrink
-from calibration.arrays.wcs import Wcs, north_up, pixel_map
+from calibration.arrays.wcs import Wcs, north_up
 
 
 def test_line_medians_ignore_flagged_pixels() -> None:
