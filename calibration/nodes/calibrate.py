@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from calibration.arrays.chip import Chip
 from calibration.arrays.dark_flat import mean_of_good
 from calibration.arrays.kernel import calibrate
@@ -55,6 +57,8 @@ def run(context: Context) -> None:
         tell_counts(exposure, chips)
     if keep:
         write_product(context, exposure, chips, "blv_tmp")
+        for item in chips:
+            item.result.before = None
     photometry(exposure, [c.images for c in chips])
     flux_correction(exposure, chips)
     write_product(context, exposure, chips, "flt")
@@ -73,13 +77,15 @@ def _calibrate(
                 f"{exposure.file}: SCI,{images.version}: BLEVCORR: {error}; check the raw pixels "
                 "and OSCNTAB",
             ) from error
-    chip.levelled = None
+    chip.levelled, chip.dq = None, np.empty((0, 0), np.int16)  # used up
     if not chip.electrons:
         result.mean_dark = mean_dark(chip)
     elif chip.dark is not None:
-        result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious)
+        result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious, exposure.release)
     if chip.flash is not None:
-        result.mean_flash = mean_of_good(chip.flash, chip.flash_time, chip.serious)
+        result.mean_flash = mean_of_good(
+            chip.flash, chip.flash_time, chip.serious, exposure.release
+        )
     return Calibrated(images, where, chip, result)
 
 

@@ -193,7 +193,9 @@ def _write(
     dark_time = sum(i.primary.real("DARKTIME", i.time) for i in inputs)
     dark = exposure.usable("DARKCORR", "DARKFILE")
     flat = exposure.usable("FLATCORR", "PFLTFILE")
-    for switch, reference in (("DARKCORR", dark), ("FLATCORR", flat)):
+    flash, flash_time = _flash(exposure, inputs)
+    steps = (("DARKCORR", dark), ("FLSHCORR", flash), ("FLATCORR", flat))
+    for switch, reference in steps:
         if reference is not None:
             exposure.done(switch, *reference.history())
     photometry(exposure, exposure.sets)
@@ -202,18 +204,30 @@ def _write(
     hdus = [image_hdu(_primary(context, exposure, inputs, results, parameters), None, primary=True)]
     for images, combined in zip(exposure.sets, results, strict=True):
         shape: Any = images.sci.shape
+        flashed = reference_image(flash, images, shape)
         result = dark_and_flat(
             (combined.sci, combined.err, combined.dq),
             reference_image(dark, images, shape),
             dark_time,
             reference_image(flat, images, shape),
+            (flashed, flash_time) if flashed else None,
         )
         hdus += _extensions(images, result, len(inputs))
+    if flash is not None:
+        hdus[0].header.set("FLASHDUR", header_float(flash_time))
     hdus[0].header.set("FILENAME", path.name)
     hdus[0].header.set("EXPTIME", times)
     hdus[0].header.set("DARKTIME", header_float(dark_time))
     write(path, hdus)
     step(f"CRCOMB {path.name} written")
+
+
+def _flash(exposure: Exposure, inputs: Sequence[Input]) -> tuple[Reference | None, float]:
+    """Return ACS's post-flash image and the seconds of all members (WFC3 has subtracted it)."""
+    seconds = sum(item.primary.real("FLASHDUR", 0.0) for item in inputs)
+    if exposure.detector.order != "electrons" or seconds <= 0:
+        return None, 0.0
+    return exposure.usable("FLSHCORR", "FLSHFILE"), seconds
 
 
 def _extensions(images: ImageSet, result: Result, count: int) -> list[Hdu]:
