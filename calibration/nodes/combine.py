@@ -222,7 +222,9 @@ def _write(
     dark_time = sum(i.primary.real("DARKTIME", i.time) for i in inputs)
     dark = exposure.usable("DARKCORR", "DARKFILE")
     flat = exposure.usable("FLATCORR", "PFLTFILE")
-    for switch, reference in (("DARKCORR", dark), ("FLATCORR", flat)):
+    flash, flash_time = _flash(exposure, inputs)
+    steps = (("DARKCORR", dark), ("FLSHCORR", flash), ("FLATCORR", flat))
+    for switch, reference in steps:
         if reference is not None:
             exposure.done(switch, *reference.history())
     photometry(exposure, exposure.sets)
@@ -231,11 +233,13 @@ def _write(
         image = combined.sci, combined.err, combined.dq
         if exposure.detector.order == "electrons":
             shape: Any = images.sci.shape
+            flashed = reference_image(flash, images, shape)
             result = dark_and_flat(
                 image,
                 reference_image(dark, images, shape),
                 dark_time,
                 reference_image(flat, images, shape),
+                (flashed, flash_time) if flashed else None,
             )
         else:
             images.sci.header.set("NCOMBINE", len(inputs))
@@ -249,6 +253,8 @@ def _write(
         for header in (h.header for h in (images.sci, images.err) if h is not None):
             header.set("BUNIT", unit_of(exposure))
         hdus += combined_extensions(images, result, len(inputs))
+    if flash is not None:
+        hdus[0].header.set("FLASHDUR", header_float(flash_time))
     hdus[0].header.set("FILENAME", path.name)
     hdus[0].header.set("EXPTIME", times)
     hdus[0].header.set("DARKTIME", header_float(dark_time))
@@ -269,6 +275,14 @@ def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> Non
         ("CRMASK", True), ("MEANEXP", header_float(mean_time)),
     ):  # fmt: skip
         out.set(key, value)
+
+
+def _flash(exposure: Exposure, inputs: Sequence[Input]) -> tuple[Reference | None, float]:
+    """Return ACS's post-flash image and the seconds of all members (WFC3 has subtracted it)."""
+    seconds = sum(item.primary.real("FLASHDUR", 0.0) for item in inputs)
+    if exposure.detector.order != "electrons" or seconds <= 0:
+        return None, 0.0
+    return exposure.usable("FLSHCORR", "FLSHFILE"), seconds
 
 
 def _primary(
