@@ -77,25 +77,20 @@ _STIS = (
     ("SHADFILE", "SHADCORR"),
     ("IMPHTTAB", "PHOTCORR"),
 )
-_SATURATION = frozenset({"SATUFILE"})
 _OPTIONAL_FLATS = frozenset({"DFLTFILE", "LFLTFILE"})
 
 DETECTORS = {
     (d.instrument, d.name): d
     for d in (
-        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _SATURATION),
-        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _SATURATION),
+        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _OPTIONAL),
+        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _OPTIONAL),
         Detector(
             "WFC3", "UVIS", "dn", "iref", True, _UVIS,
-            _SATURATION | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
+            _OPTIONAL | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
         ),
         Detector(
             "STIS", "CCD", "counts", "oref", False, _STIS, _OPTIONAL_FLATS | {"IMPHTTAB"},
         ),
-        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _OPTIONAL),
-        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _OPTIONAL),
-        Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _OPTIONAL | {"IMPHTTAB"}),
-        Detector("STIS", "CCD", "counts", "oref", False, _STIS),
         Detector("COS", "FUV", "events", "lref", False, ()),
         Detector("COS", "NUV", "events", "lref", False, ()),
     )
