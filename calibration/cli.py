@@ -59,8 +59,8 @@ def node_parser(node: str) -> argparse.ArgumentParser:
     parser.add_argument("--members", nargs="*", default=[])
     parser.add_argument("--association")
     parser.add_argument("--replace", action="store_true")
-    parser.add_argument("--algorithm", choices=[str(a) for a in Algorithm], default="calacs")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--algorithm", choices=[str(a) for a in Algorithm], default="calacs")
     return parser
 
 
@@ -81,8 +81,8 @@ def run_node(node: str, arguments: list[str]) -> None:
         members=tuple(dataset_name(m) for m in members),
         association=dataset_name(options.association) if options.association else None,
         replace=options.replace,
-        algorithm=Algorithm(options.algorithm),
         options=dict(_pair(text) for text in options.option),
+        algorithm=Algorithm(options.algorithm),
     )
     import_module(NODES[node]).run(context)
 

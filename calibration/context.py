@@ -38,10 +38,10 @@ class Context:
         The association for which a member is worked on: its shelf holds members, too.
     replace
         Whether products that are current are to be made again.
-    algorithm
-        Whether STScI's slips are reproduced or corrected.
     options
         The node's own parameters, by name; each node documents and checks its own.
+    algorithm
+        Whether STScI's slips are reproduced or corrected.
     """
 
     node: str
@@ -53,8 +53,8 @@ class Context:
     members: tuple[str, ...] = ()
     association: str | None = None
     replace: bool = False
-    algorithm: Algorithm = Algorithm.CALACS
     options: Mapping[str, str] = field(default_factory=dict)
+    algorithm: Algorithm = Algorithm.CALACS
 
     @property
     def folder(self) -> Path:

@@ -46,12 +46,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("spt", "other", 1),
     Kind("jit", "measurements", 1),
     Kind("asn", "other", 1),
+    Kind("flt", "image", 2, _IMAGE, 8),
+    Kind("flc", "image", 2, _IMAGE, 7),
     # There for exposures of a CR-split association only: with them a member can be combined again
     # without being calibrated again.
     Kind("blv_tmp", "image", 1),
     Kind("blc_tmp", "image", 1),
-    Kind("flt", "image", 2, _IMAGE, 8),
-    Kind("flc", "image", 2, _IMAGE, 7),
     Kind("flt_a", "image", 2, _IMAGE),
     Kind("flt_b", "image", 2, _IMAGE),
     Kind("counts_a", "image", 2, _IMAGE),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibration.arrays.overscan import LevelFit
+
+if TYPE_CHECKING:
+    from calibration.arrays.acs_sink import SinkPixels
 
 # numpy's stubs lose the width of a float in arithmetic, so these names are for the reader.
 F32 = NDArray[Any]
@@ -51,7 +54,8 @@ class Amp:
     raw_x, out_x
         Science columns in the raw frame and in the trimmed one.
     overscan
-        Column ranges (first, last + 1) of the raw frame that give the bias level.
+        Column ranges (first, last + 1) of the raw frame that give the bias level; with none,
+        `default_level` (electrons) is taken.
     virtual
         This amplifier's own virtual overscan (WFC3/UVIS, STIS).
     """
@@ -65,11 +69,14 @@ class Amp:
     overscan: tuple[tuple[int, int], ...]
     fit: LevelFit | None = None
     drift: float = 0.0
+    default_level: float = 0.0
     virtual: Virtual | None = None
 
     @property
     def drift_origin(self) -> float:
         """Column at which the drift along the line is zero: the middle of the near section."""
+        if not self.overscan:
+            return 0.0
         first, end = self.overscan[0]
         return (first + end - 1) / 2
 
@@ -124,7 +131,8 @@ class Chip:
     frame with the raw file's flags and the bad-pixel table's. A reference that is None is not
     applied. With `electrons` it is ACS's order, otherwise that of `counts`. `levelled` is the
     untrimmed frame after BLEVCORR when another module has done it. `corrected` corrects calacs's
-    slips instead of reproducing them.
+    slips instead of reproducing them. `only_read_noise` (BIAS targets) leaves signal and bias out
+    of ERR.
     """
 
     raw: Array
@@ -147,6 +155,8 @@ class Chip:
     electrons: bool = True
     virtual: Virtual | None = None
     levelled: F32 | None = None
+    only_read_noise: bool = False
+    sinks: SinkPixels | None = None
     corrected: bool = False
     counts: Counts | None = None
 
@@ -166,6 +176,7 @@ class Result:
     mean_dark: float = 0.0
     levels: dict[str, float] = field(default_factory=dict)
     mean_level: float | None = None
+    mean_flash: float | None = None
 
 
 def f32(array: Array, rows: slice, columns: slice) -> F32:

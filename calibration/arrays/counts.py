@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibration.arrays.chip import F32, I16, ZERO, Amp, Array, Chip, Image, block_of, f32
+from calibration.arrays.chip import (
+    BLOCK_ROWS,
+    F32,
+    I16,
+    ZERO,
+    Amp,
+    Array,
+    Chip,
+    Image,
+    Result,
+    block_of,
+    f32,
+)
 from calibration.arrays.counts_levels import digitised, subtract
 from calibration.arrays.dark_flat import divide_flat, subtract_dark
 from calibration.arrays.dq import FULL_WELL
@@ -66,6 +78,18 @@ def dn_rest(chip: Chip, amp: Amp, rows: slice, block: Block) -> Block:
         factor = np.float32(1 / counts.shutter_time)
         block = divide_flat(*block, (sci * factor + np.float32(1), err * factor, dq))
     return block
+
+
+def finish(image: Block, chip: Chip) -> Result:
+    """Apply DARKCORR, FLATCORR and SHADCORR to a trimmed image in DN (a combined ``_crj``)."""
+    sci, err, dq = (np.array(part) for part in image)
+    for start in range(0, chip.shape[0], BLOCK_ROWS):
+        rows = slice(start, min(start + BLOCK_ROWS, chip.shape[0]))
+        for amp in chip.amps:
+            here = rows, amp.out_x
+            block = sci[here], err[here], dq[here]
+            sci[here], err[here], dq[here] = dn_rest(chip, amp, rows, block)
+    return Result(sci, err, dq)
 
 
 def flag_sink_pixels(chip: Chip) -> int:

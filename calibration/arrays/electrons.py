@@ -82,6 +82,10 @@ def _full_well(chip: Chip, here: tuple[slice, slice], block: Block) -> None:
 
 def _errors(chip: Chip, band: Band, here: tuple[slice, slice], block: Block) -> None:
     err = block.err
+    if chip.only_read_noise:
+        np.sqrt(band.noise, out=err[0])
+        err[1:] = err[0]
+        return
     np.maximum(block.sci, ZERO, out=err)
     err += band.noise
     if chip.bias is not None:

@@ -77,8 +77,12 @@ def _acs_rows(chip: Chip, out: Arrays, before: Arrays | None) -> Iterator[slice]
         if before is not None:
             for target, array in zip(before, out, strict=True):
                 target[rows] = array[rows]
+        if chip.sinks is not None:
+            chip.sinks.measure(block.sci, rows)
         corrections.apply(block, rows)
         yield rows
+    if chip.sinks is not None:
+        chip.sinks.flag(out[2], *([before[2]] if before else []))
 
 
 def _dn_rows(chip: Chip, out: Arrays, before: Arrays | None) -> Iterator[slice]:

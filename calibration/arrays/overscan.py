@@ -28,6 +28,12 @@ class LevelFit:
     centre: int
     rejected: int
     origin: int = 0
+    is_default: bool = False
+
+    @classmethod
+    def default(cls, level: float) -> LevelFit:
+        """Return the level that stands in where the overscan gives none (CCDBIAS)."""
+        return cls(level, 0.0, 0, 0, is_default=True)
 
     def at(self, rows: NDArray[np.int64]) -> F64:
         """Return the level at untrimmed rows."""

@@ -22,18 +22,22 @@ _ORDER = "ABCD"
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, for headers and log; `shifts` is empty when that step does not apply."""
+    """What was found, for headers and log; `shifts` is empty when that step does not
+    apply, `stripes` is None for a subarray.
+    """
 
     shifts: dict[str, Shift]
-    stripes: Stripes
+    stripes: Stripes | None
 
     def level(self, amp: str) -> float:
         """Return all that was subtracted from an amplifier's pixels on average (BIASLEVx)."""
-        own = self.stripes.levels[_ORDER.index(amp)]
+        own = self.stripes.levels[_ORDER.index(amp)] if self.stripes else 0.0
         return own + (self.shifts[amp].after if amp in self.shifts else 0.0)
 
-    def mean_level(self, chip: int) -> float:
-        """Return MEANBLEV: calacs counts only what the destriping subtracted."""
+    def mean_level(self, chip: int) -> float | None:
+        """Return MEANBLEV: of full frames calacs counts only what the destriping subtracted."""
+        if self.stripes is None:
+            return None
         return float(np.mean([self.stripes.levels[_ORDER.index(a)] for a in _AMPS[chip]]))
 
 
@@ -75,6 +79,19 @@ def level_both(chips: dict[int, Chip], *, shift: bool) -> Report:
     for number, chip in chips.items():
         chip.levelled = frames[number]
     return report
+
+
+def level_subarray(chip: Chip) -> Shift:
+    """Subtract bias shift and level of a subarray that one amplifier read with its overscan.
+
+    There is nothing to find cross talk or stripes with.
+    """
+    frame = electrons(chip)
+    name = chip.amps[0].name
+    view = frame if name in "AC" else frame[:, ::-1]
+    shift = remove_bias_shift(view[::-1] if name in "AB" else view, name)
+    chip.levelled = frame
+    return shift
 
 
 def frames_fit(chips: Sequence[Chip]) -> bool:

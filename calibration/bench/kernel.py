@@ -24,7 +24,8 @@ from calibration.bench.process import forget_peak, memory_mb
 from calibration.bench.site import context_of
 from calibration.fits import read
 from calibration.instruments import detector_of
-from calibration.nodes.exposure import make_chip, open_exposure
+from calibration.nodes.acs_exposure import make_chip
+from calibration.nodes.exposure import open_exposure
 
 Array = Any
 Calibrated = tuple[Array, Array, Array]

@@ -42,9 +42,6 @@ class Detector:
 #: In place of a switch: whenever one of them is on.
 ANY_STEP = "*"
 
-#: Distortion, which MD applies; without a file the header's own WCS is taken.
-_DISTORTION = (("IDCTAB", "DRIZCORR"), ("NPOLFILE", "DRIZCORR"), ("D2IMFILE", "DRIZCORR"))
-_OPTIONAL = frozenset({"SATUFILE", *(keyword for keyword, _ in _DISTORTION)})
 _CCD = (
     ("CCDTAB", ""),
     ("OSCNTAB", "BLEVCORR"),
@@ -55,11 +52,15 @@ _CCD = (
     ("PFLTFILE", "FLATCORR"),
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
-    *_DISTORTION,
+)
+_ACS = (
+    *((keyword, "BIASCORR" if keyword == "SATUFILE" else switch) for keyword, switch in _CCD),
+    ("SNKCFILE", "SINKCORR"),
+    ("FLSHFILE", "FLSHCORR"),
 )
 _MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
 _UVIS = (
-    *_CCD,
+    *((key, "" if key == "OSCNTAB" else switch) for key, switch in _CCD),
     ("ATODTAB", "ATODCORR"),
     ("SNKCFILE", "DQICORR"),
     ("FLSHFILE", "FLSHCORR"),
@@ -77,22 +78,66 @@ _STIS = (
     ("SHADFILE", "SHADCORR"),
     ("IMPHTTAB", "PHOTCORR"),
 )
+#: What calcos reads, by the step that reads it. Which of the optional ones a mode needs is decided
+#: by CRDS's rules and, in the end, by calcos.
+_COS = (
+    ("FLATFILE", "FLATCORR"),
+    ("BPIXTAB", "DQICORR"),
+    ("GSAGTAB", "DQICORR"),
+    ("SPOTTAB", "DQICORR"),
+    ("BRFTAB", "TEMPCORR"),
+    ("GEOFILE", "GEOCORR"),
+    ("DGEOFILE", "DGEOCORR"),
+    ("XWLKFILE", "XWLKCORR"),
+    ("YWLKFILE", "YWLKCORR"),
+    ("DEADTAB", "DEADCORR"),
+    ("PHATAB", "PHACORR"),
+    ("PHAFILE", "PHACORR"),
+    ("BRSTTAB", "BRSTCORR"),
+    ("BADTTAB", "BADTCORR"),
+    ("LAMPTAB", "WAVECORR"),
+    ("WCPTAB", "WAVECORR"),
+    ("DISPTAB", "X1DCORR"),
+    ("XTRACTAB", "X1DCORR"),
+    ("SPWCSTAB", "X1DCORR"),
+    ("TWOZXTAB", "ALGNCORR"),
+    ("PROFTAB", "ALGNCORR"),
+    ("TRACETAB", "TRCECORR"),
+    ("FLUXTAB", "FLUXCORR"),
+    ("IMPHTTAB", "PHOTCORR"),
+    ("TDSTAB", "TDSCORR"),
+    ("HVDSTAB", "HVDSCORR"),
+)
+_COS_OPTIONAL = frozenset(
+    {"GSAGTAB", "SPOTTAB", "BRFTAB", "PHATAB", "PHAFILE", "XTRACTAB", "SPWCSTAB", "TWOZXTAB",
+     "WCPTAB", "HVDSTAB", "IMPHTTAB", "TDSTAB"}
+)  # fmt: skip
+_SATURATION = frozenset({"SATUFILE"})
 _OPTIONAL_FLATS = frozenset({"DFLTFILE", "LFLTFILE"})
+#: What MD applies; without a file the header's own WCS is taken.
+_DISTORTION = (("IDCTAB", "DRIZCORR"), ("NPOLFILE", "DRIZCORR"), ("D2IMFILE", "DRIZCORR"))
+_NO_DISTORTION = frozenset(keyword for keyword, _ in _DISTORTION)
 
 DETECTORS = {
     (d.instrument, d.name): d
     for d in (
-        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _OPTIONAL),
-        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _OPTIONAL),
         Detector(
-            "WFC3", "UVIS", "dn", "iref", True, _UVIS,
-            _OPTIONAL | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
+            "ACS", "WFC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION,
+        ),
+        Detector(
+            "ACS", "HRC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION,
+        ),
+        Detector(
+            "WFC3", "UVIS", "dn", "iref", True, (*_UVIS, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
         ),
         Detector(
             "STIS", "CCD", "counts", "oref", False, _STIS, _OPTIONAL_FLATS | {"IMPHTTAB"},
         ),
-        Detector("COS", "FUV", "events", "lref", False, ()),
-        Detector("COS", "NUV", "events", "lref", False, ()),
+        Detector("COS", "FUV", "events", "lref", False, _COS, _COS_OPTIONAL),
+        Detector("COS", "NUV", "events", "lref", False, _COS, _COS_OPTIONAL),
     )
 }  # fmt: skip
 

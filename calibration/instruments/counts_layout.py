@@ -54,6 +54,11 @@ def matching_row(rows: Sequence[Row], wanted: Mapping[str, Any], table: str) -> 
     )
 
 
+def mean_gain_of(ccd: Row) -> float:
+    """Return calwf3's mean gain: of all four amplifiers, whichever were read."""
+    return sum(float(ccd.get(f"ATODGN{a}", 0.0)) for a in "ABCD") / 4
+
+
 def uvis_layout(
     amps: str,
     chip: int,
@@ -78,7 +83,7 @@ def uvis_layout(
         SUBARRAY.
     """
     names = "".join(a for a in CHIP_AMPS.get(chip, "") if a in amps)
-    gain = sum(float(ccd.get(f"ATODGN{a}", 0.0)) for a in "ABCD") / 4
+    gain = mean_gain_of(ccd)
     trims = [int(osc.get(f"TRIMX{i}", 0)) for i in (1, 2, 3, 4)]
     width = trims[2] + trims[3]
     half = int(ccd.get("AMPX", 0)) or (shape[1] - sum(trims)) // 2

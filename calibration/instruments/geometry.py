@@ -15,7 +15,7 @@ from calibration.instruments import Detector
 
 Row = Mapping[str, Any]
 
-#: Amplifiers of a chip, left and right as the chip is stored.
+#: Amplifiers of a chip of two, left and right as the chip is stored.
 CHIP_AMPS = {2: "CD", 1: "AB"}
 
 
@@ -153,20 +153,33 @@ def ccd_row(rows: Sequence[Row], primary: Header, chip: int, file: str) -> Row:
 
 
 def overscan_row(
-    rows: Sequence[Row], primary: Header, chip: int, shape: tuple[int, int], file: str
-) -> Row:
-    """Return the OSCNTAB row of this read-out."""
+    rows: Sequence[Row], primary: Header, sci: Header, shape: tuple[int, int], file: str
+) -> Row | None:
+    """Return the OSCNTAB row of this read-out; None for a subarray without overscan.
+
+    Raises
+    ------
+    CalibrationError
+        REFERENCE_BAD when there is no row although LTV says that the frame has overscan: calacs
+        ends there, too, after it has subtracted the default level.
+    """
+    chip = sci.integer("CCDCHIP", 1)
     for row in rows:
         if (
             fits(row, "CCDAMP", primary.get("CCDAMP"))
             and fits(row, "CCDCHIP", chip)
+            and fits(row, "BINX", sci.integer("BINAXIS1", 1))
+            and fits(row, "BINY", sci.integer("BINAXIS2", 1))
             and (int(row["NY"]), int(row["NX"])) == shape
         ):
             return row
+    if sci.real("LTV1", 0.0) <= 0 and sci.real("LTV2", 0.0) <= 0:
+        return None
     raise CalibrationError(
-        ExitCode.NOT_SUPPORTED,
+        ExitCode.REFERENCE_BAD,
         f"OSCNTAB {file} has no row for CCDAMP {primary.text('CCDAMP')}, CCDCHIP {chip} and a "
-        f"read-out of {shape[1]} x {shape[0]} pixels (subarrays are not supported yet)",
+        f"read-out of {shape[1]} x {shape[0]} pixels, whose LTV1, LTV2 say that it has overscan; "
+        "choose another OSCNTAB",
     )
 
 
@@ -190,32 +203,45 @@ def amp_of(row: Row, name: str, raw_x: slice, out_x: slice, sections: Sequence[A
 
 
 def layout(
-    detector: Detector, primary: Header, chip: int, *, ltv1: float, ccd: Row, osc: Row
+    detector: Detector,
+    primary: Header,
+    sci: Header,
+    *,
+    ccd: Row,
+    osc: Row | None,
+    corrected: bool = False,
 ) -> Geometry:
-    """Return the layout of one chip.
+    """Return the layout of one ACS chip.
 
-    A single amplifier takes both physical overscan sections together, beginning with the one
-    nearest to it; with two, each takes its own.
+    A single amplifier takes both physical overscan sections together; with two, each takes its
+    own. For calacs the middle of BIASSECTA is where the drift of any single amplifier is zero;
+    `corrected` begins with the section nearest to it. Without a row of OSCNTAB there is no
+    overscan, and nothing is trimmed.
     """
+    chip = sci.integer("CCDCHIP", 1)
     read_out = primary.text("CCDAMP").upper()
     on_chip = CHIP_AMPS.get(chip, "") if detector.name == "WFC" else "ABCD"
     names = "".join(a for a in on_chip if a in read_out)
+    if osc is None:
+        osc = {"NX": sci.integer("NAXIS1"), "NY": sci.integer("NAXIS2")}
     nx, ny = int(osc["NX"]), int(osc["NY"])
-    x1, x2 = int(osc["TRIMX1"]), int(osc["TRIMX2"])
+    x1, x2, y1, y2 = (int(osc.get(k, 0)) for k in ("TRIMX1", "TRIMX2", "TRIMY1", "TRIMY2"))
     width = nx - x1 - x2
     near, far = _section(osc, "A"), _section(osc, "B")
     if len(names) == 1:
-        if names in "BD":
+        if corrected and names in "BD":
             near, far = far, near
         amps: tuple[Amp, ...] = (
             amp_of(ccd, names, slice(x1, x1 + width), slice(0, width), [near, far]),
         )
     elif len(names) == 2 and on_chip != "ABCD":
-        split = int(ccd.get("AMPX", width // 2)) + round(ltv1) - x1
-        right = slice(x1 + split, x1 + width)
+        split = int(ccd.get("AMPX", width // 2)) + max(round(sci.real("LTV1", 0.0)), 0) - x1
+        split = min(max(split, 0), width)
+        middle = x1 + split
+        left, right = [near or far], [far or near]
         amps = (
-            amp_of(ccd, names[0], slice(x1, x1 + split), slice(0, split), [near]),
-            amp_of(ccd, names[1], right, slice(split, width), [far]),
+            amp_of(ccd, names[0], slice(x1, middle), slice(0, split), left),
+            amp_of(ccd, names[1], slice(middle, x1 + width), slice(split, width), right),
         )
     else:
         raise CalibrationError(
@@ -223,14 +249,32 @@ def layout(
             f"CCDAMP = {read_out!r} on {detector.instrument}/{detector.name} chip {chip} is not "
             "supported yet",
         )
-    y1, y2 = int(osc["TRIMY1"]), int(osc["TRIMY2"])
+    for amp in amps:
+        source = amp.name if corrected else _default_amp(read_out, chip, detector)
+        amp.default_level = _default_level(ccd, source, read_out)
     limit, full = float(ccd.get("ATODSAT", 0)), float(ccd.get("SATURATE", 0))
-    return Geometry(amps, x1, y1, (ny - y1 - y2, width), _virtual(osc), limit or None, full or None)
+    shape = ny - y1 - y2, width
+    return Geometry(amps, x1, y1, shape, _virtual(osc), limit or None, full or None)
+
+
+def _default_amp(read_out: str, chip: int, detector: Detector) -> str:
+    """Return whose CCDBIAS calacs takes for the whole chip: that of the first amplifier."""
+    first = "ABCD".index(read_out[0])
+    second_chip = detector.name == "WFC" and chip == 2 and len(read_out) > 1
+    return "ABCD"[min(first + 2 * second_chip, 3)]
+
+
+def _default_level(ccd: Row, name: str, read_out: str) -> float:
+    """Return CCDBIAS times gain, electrons, single precision; 0 of an amplifier not read."""
+    if name not in read_out:
+        return 0.0
+    bias = np.float32(ccd.get(f"CCDBIAS{name}", 0.0))
+    return float(bias * np.float32(ccd.get(f"ATODGN{name}", 0.0)))
 
 
 def _virtual(osc: Row) -> Virtual | None:
-    columns = int(osc["VX1"]) - 1, int(osc["VX2"])
-    rows = int(osc["VY1"]) - 1, int(osc["VY2"])
-    if rows[0] <= 0 and rows[1] - 1 <= 0:
+    """Return the virtual overscan; one of less than two columns or rows is none, as for calacs."""
+    x1, x2, y1, y2 = (int(osc.get(k, 0)) - 1 for k in ("VX1", "VX2", "VY1", "VY2"))
+    if (y1 <= 0 and y2 <= 0) or x2 <= x1 or y2 <= y1:
         return None
-    return Virtual(columns, rows)
+    return Virtual((x1, x2 + 1), (y1, y2 + 1))

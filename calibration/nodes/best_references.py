@@ -89,10 +89,18 @@ def _by_headers(
             ExitCode.REFERENCE_MISSING,
             f"the references folder {context.references} does not exist; correct --references",
         )
+    if detector_of(primary, file).order == "events":
+        return {k: _own(primary, k) for k in wanted}
     when = local_index.exposure_time(primary, file)
     candidates = local_index.scan(context.references)
     prefer = local_index.preferred(context.references)
     return {k: local_index.choose(k, primary, when, candidates, prefer) for k in wanted}
+
+
+def _own(primary: Header, keyword: str) -> str | None:
+    """Return what the header names: COS's files do not say in their headers for what they are."""
+    value = primary.text(keyword)
+    return reference_file(value, keyword) if is_reference(value) else None
 
 
 def _check(

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from calibration.arrays.chip import Chip
+from calibration.arrays.chip import Chip, Result
 from calibration.arrays.dark_flat import mean_of_good
+from calibration.arrays.dq import count_bits
 from calibration.arrays.kernel import calibrate
 from calibration.arrays.overscan import NoOverscan
 from calibration.arrays.post_repair import Report
-from calibration.context import Context, timed
+from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.fits.planes import ImageSet
 from calibration.instruments import ANY_STEP, detector_of, is_performed
+from calibration.instruments.data_quality import flag_names
 from calibration.instruments.geometry import Geometry
 from calibration.nodes import bias_level
+from calibration.nodes.acs_exposure import make_chip
 from calibration.nodes.counts_exposure import make_counts_chip
 from calibration.nodes.counts_steps import flux_correction, mean_dark, tell_counts
-from calibration.nodes.exposure import Exposure, make_chip, open_exposure
+from calibration.nodes.exposure import Exposure, open_exposure
 from calibration.nodes.photometry import photometry
 from calibration.nodes.products import Calibrated, write_product, write_trailer
 
@@ -39,6 +42,9 @@ def run(context: Context) -> None:
             "calstis has nothing to do with such an image either; set the switches, then run RF",
         )
     keep = is_performed(hdus[0].header, "CRCORR")
+    if keep and detector.order == "counts" and len(exposure.sets) < 2:
+        exposure.skipped("CRCORR", "there is one imset")
+        keep = False
     is_acs = detector.order == "electrons"
     make = make_chip if is_acs else make_counts_chip
     made = [make(exposure, images) for images in exposure.sets]
@@ -52,10 +58,14 @@ def run(context: Context) -> None:
         _tell(exposure, chips, report)
     else:
         tell_counts(exposure, chips)
-    if keep:
+    if keep and detector.order != "counts":  # imsets of one file are combined here
         write_product(context, exposure, chips, "blv_tmp")
     photometry(exposure, [c.images for c in chips])
-    flux_correction(exposure, chips)
+    flux_correction(exposure, [(c.images, c.result) for c in chips])
+    if detector.order == "counts":
+        from calibration.nodes.imsets import combine_within
+
+        combine_within(context, exposure, chips)
     write_product(context, exposure, chips, "flt")
     write_trailer(context, exposure)
 
@@ -77,7 +87,17 @@ def _calibrate(
         result.mean_dark = mean_dark(chip)
     elif chip.dark is not None:
         result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious)
+    if chip.flash is not None:
+        result.mean_flash = mean_of_good(chip.flash, chip.flash_time, chip.serious)
+    _tell_flags(exposure, images, result)
     return Calibrated(images, where, chip, result)
+
+
+def _tell_flags(exposure: Exposure, images: ImageSet, result: Result) -> None:
+    """Say how many pixels have which flag."""
+    instrument = exposure.detector.instrument
+    found = [f"{flag_names(instrument, b)[0]} {n}" for b, n in count_bits(result.dq).items()]
+    step(f"CA SCI,{images.version} flags: {', '.join(found) or 'none'}")
 
 
 def _tell(exposure: Exposure, chips: list[Calibrated], report: Report | None) -> None:
@@ -97,7 +117,11 @@ def _tell(exposure: Exposure, chips: list[Calibrated], report: Report | None) ->
     if chip.subtract_level:
         bias_level.tell(exposure, [c.chip for c in chips], report)
     exposure.history.append("Uncertainty array initialized.")
+    if chip.sinks is not None:
+        exposure.done("SINKCORR", *references["SNKCFILE"].history())
     if chip.dark is not None:
         exposure.done("DARKCORR", *references["DARKFILE"].history())
+    if chip.flash is not None:
+        exposure.done("FLSHCORR", *references["FLSHFILE"].history())
     if chip.flat is not None:
         exposure.done("FLATCORR", *references["PFLTFILE"].history())

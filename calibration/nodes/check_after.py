@@ -9,12 +9,17 @@ from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.instruments import detector_of, is_performed
-from calibration.nodes.association import members_of, update_table
+from calibration.nodes.association import (
+    exposure_sets,
+    members_of,
+    sub_products,
+    update_table,
+)
 from calibration.nodes.product_checks import faults_of, open_product
 from calibration.suffixes import CHECKED, COMBINED, DRIZZLED, SPECTRA
 
 #: Whose associations the workflows combine by CRCOMB.
-_SPLIT = frozenset({"ACS"})
+_SPLIT = frozenset({"ACS", "WFC3"})
 
 
 def run(context: Context) -> None:
@@ -22,8 +27,10 @@ def run(context: Context) -> None:
     members = members_of(context)
     _require(context, members)
     faults, count = [], 0
+    parts = {group.product: group.members for group in exposure_sets(context)}
     for path, suffix, dataset in _products(context, members):
-        raws = _raws(context, members if suffix in COMBINED else (dataset,))
+        of = members if dataset == context.dataset else parts.get(dataset, members)
+        raws = _raws(context, of if suffix in COMBINED else (dataset,))
         count += 1
         product = open_product(path, suffix, dataset, raws)
         faults += [f"{path.name}: {fault}" for fault in faults_of(product)]
@@ -37,7 +44,7 @@ def run(context: Context) -> None:
 
 
 def _products(context: Context, members: tuple[str, ...]) -> Iterator[tuple[Path, str, str]]:
-    for name in dict.fromkeys((*members, context.dataset)):
+    for name in dict.fromkeys((*members, *sub_products(context), context.dataset)):
         for suffix in CHECKED:
             path = context.product(suffix, name)
             if path.is_file():
@@ -57,7 +64,7 @@ def _raws(context: Context, members: tuple[str, ...]) -> dict[str, Path]:
 
 def _require(context: Context, members: tuple[str, ...]) -> None:
     """Raise STEP_MISSING for a product that must be there and is not."""
-    split = []
+    split: dict[str, bool] = {}
     for name in members:
         if any(context.product(suffix, name).is_file() for suffix in SPECTRA):
             continue
@@ -66,9 +73,10 @@ def _require(context: Context, members: tuple[str, ...]) -> None:
         if primary.text("PCTECORR").upper() == "COMPLETE":
             context.needs("flc", "CA", name)
         detector = detector_of(primary, path.name)
-        split.append(detector.instrument in _SPLIT and is_performed(primary, "CRCORR"))
-    is_association = members != (context.dataset,)
-    if is_association and any(split) and context.first_of(("crj", "crc")) is None:
-        context.needs("crj", "CRCOMB")
+        split[name] = detector.instrument in _SPLIT and is_performed(primary, "CRCORR")
+    for group in exposure_sets(context) if members != (context.dataset,) else ():
+        made = any(context.product(s, group.product).is_file() for s in ("crj", "crc"))
+        if not made and any(split.get(name) for name in group.members):
+            context.needs("crj", "CRCOMB", group.product)
     if split and detector.drizzled and context.first_of(DRIZZLED) is None:
         context.needs("drz", "MD")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from calibration.arrays.chip import Chip, Counts, Image
+from calibration.arrays.crrej import Noise
 from calibration.arrays.dq import BadPixels, flag_bad_pixels
 from calibration.context import step
 from calibration.exit_codes import CalibrationError, ExitCode
@@ -17,10 +18,19 @@ from calibration.instruments import is_performed
 from calibration.instruments.counts_layout import (
     CountsGeometry,
     matching_row,
+    mean_gain_of,
     stis_layout,
     uvis_layout,
 )
-from calibration.instruments.geometry import Gap, Geometry, binning, corner, fits
+from calibration.instruments.geometry import (
+    CHIP_AMPS,
+    Gap,
+    Geometry,
+    amp_of,
+    binning,
+    corner,
+    fits,
+)
 from calibration.nodes.exposure import Exposure, Reference, reference_image
 
 #: calstis: side 2 of STIS began on 2001 July 1; from then on the housing's temperature counts.
@@ -86,6 +96,63 @@ def make_counts_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geomet
     return chip, where
 
 
+def trimmed_chip(exposure: Exposure, images: ImageSet, seconds: float) -> Chip:
+    """Return what DARKCORR and the steps after it need for an image without overscan.
+
+    Parameters
+    ----------
+    exposure, images
+        Of a ``_blv_tmp`` file, or what was combined from several.
+    seconds
+        Exposure time of the whole; NCOMBINE of `images` says of how many.
+    """
+    shape: Any = images.sci.shape
+    stis = exposure.detector.order == "counts"
+    row = _ccd_row(exposure, images, binning(images.sci.header))
+    amp_names = exposure.primary.text("CCDAMP").upper()
+    names = amp_names if stis else "".join(a for a in CHIP_AMPS[images.chip] if a in amp_names)
+    half = int(row.get("AMPX", 0)) if len(names) > 1 else shape[1]
+    places = [slice(0, half), slice(half, shape[1])][: len(names)]
+    amps = [amp_of(row, a, x, x, []) for a, x in zip(names, places, strict=True)]
+    exposure.atod_gain = amps[0].gain
+
+    def image(switch: str, keyword: str) -> Image | None:
+        return reference_image(exposure.usable(switch, keyword), images, shape)
+
+    flats = [image("FLATCORR", k) for k in ("DFLTFILE", "LFLTFILE")]
+    counts = Counts(
+        stis=stis,
+        gain=amps[0].gain if stis else mean_gain_of(row),
+        dark_factor=dark_factor(exposure, images) if stis else 1.0,
+        flats=[f for f in flats if f is not None],
+        shading=image("SHADCORR", "SHADFILE"),
+        shutter_time=seconds / max(images.sci.header.integer("NCOMBINE", 1), 1),
+    )
+    return Chip(
+        raw=np.broadcast_to(np.int16(0), shape),
+        zero=0.0,
+        dq=np.broadcast_to(np.int16(0), shape),
+        amps=amps,
+        trim_y=0,
+        shape=shape,
+        serious=images.sci.header.integer("SDQFLAGS", 31743),
+        dark=image("DARKCORR", "DARKFILE"),
+        dark_time=seconds,
+        flat=image("FLATCORR", "PFLTFILE"),
+        electrons=False,
+        counts=counts,
+    )
+
+
+def noise_of(chip: Chip) -> Noise:
+    """Return the noise model of a trimmed chip, one value per column."""
+    read, gain = np.zeros((2, 1, chip.shape[1]), np.float32)
+    for amp in chip.amps:
+        noise = np.float32(amp.read_noise) / np.float32(amp.gain)
+        read[:, amp.out_x], gain[:, amp.out_x] = noise * noise, amp.gain
+    return Noise(read, gain)
+
+
 def exposure_time(exposure: Exposure, images: ImageSet) -> float:
     """Return EXPTIME: of the imset for STIS, of the file for WFC3.
 
@@ -96,16 +163,23 @@ def exposure_time(exposure: Exposure, images: ImageSet) -> float:
     return exposure.exposure_time
 
 
+def _ccd_row(exposure: Exposure, images: ImageSet, bins: tuple[int, int]) -> Mapping[str, Any]:
+    """Return CCDTAB's row of this read-out."""
+    primary, table = exposure.primary, exposure.references["CCDTAB"]
+    keys = ["CCDAMP", "CCDGAIN", "CCDOFFST", *(f"CCDOFST{a}" for a in "ABCD")]
+    wanted = {key: primary.get(key) for key in keys}
+    wanted |= {"BINAXIS1": bins[0], "BINAXIS2": bins[1]}
+    if exposure.detector.order != "counts":
+        wanted["CCDCHIP"] = images.chip
+    return matching_row(table.rows(), wanted, f"CCDTAB {table.name}")
+
+
 def _uvis(exposure: Exposure, images: ImageSet) -> CountsGeometry:
     primary, sci = exposure.primary, images.sci.header
     x, y = binning(sci)
-    wanted = {key: primary.get(key) for key in ("CCDAMP", "CCDGAIN")}
-    wanted |= {f"CCDOFST{a}": primary.get(f"CCDOFST{a}") for a in "ABCD"}
-    ccdtab, osctab = exposure.references["CCDTAB"], exposure.references.get("OSCNTAB")
     chip = {"CCDCHIP": images.chip}
-    ccd = matching_row(
-        ccdtab.rows(), {**wanted, **chip, "BINAXIS1": x, "BINAXIS2": y}, f"CCDTAB {ccdtab.name}"
-    )
+    ccd = _ccd_row(exposure, images, (x, y))
+    osctab = exposure.references.get("OSCNTAB")
     part = primary.text("SUBARRAY").upper() in ("T", "TRUE")
     if osctab is None:
         raise CalibrationError(
@@ -128,10 +202,7 @@ def _stis(exposure: Exposure, images: ImageSet) -> Geometry:
     primary = exposure.primary
     shape: Any = images.sci.shape
     bins = binning(images.sci.header)
-    table = exposure.references["CCDTAB"]
-    wanted = {key: primary.get(key) for key in ("CCDAMP", "CCDGAIN", "CCDOFFST")}
-    wanted |= {"BINAXIS1": bins[0], "BINAXIS2": bins[1]}
-    row = matching_row(table.rows(), wanted, f"CCDTAB {table.name}")
+    row = _ccd_row(exposure, images, bins)
     return stis_layout(primary.text("CCDAMP").upper(), shape, bins, row)
 
 

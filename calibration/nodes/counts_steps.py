@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from calibration.arrays.chip import Chip
+from calibration.arrays.chip import Chip, Result
+from calibration.fits.planes import ImageSet
 from calibration.instruments import is_performed
 from calibration.nodes.exposure import Exposure, header_float
 from calibration.nodes.products import Calibrated
@@ -46,6 +49,8 @@ def tell_counts(exposure: Exposure, chips: list[Calibrated]) -> None:
         exposure.done("FLATCORR", *about("PFLTFILE", "DFLTFILE", "LFLTFILE"))
     if counts.shading is not None:
         exposure.done("SHADCORR", *about("SHADFILE"))
+    if is_performed(primary, "EXPSCORR"):  # the exposures' own _flt, which are always written
+        exposure.states["EXPSCORR"] = "COMPLETE"
 
 
 def _tell_level(exposure: Exposure, chip: Chip, about: list[str]) -> None:
@@ -77,7 +82,7 @@ def mean_dark(chip: Chip) -> float:
     return total / weight if weight else 0.0
 
 
-def flux_correction(exposure: Exposure, chips: list[Calibrated]) -> None:
+def flux_correction(exposure: Exposure, chips: Sequence[tuple[ImageSet, Result]]) -> None:
     """FLUXCORR: bring chip 2 to chip 1's sensitivity, SCI and ERR x PHTFLAM2 / PHTFLAM1.
 
     Source: hstcal, wf32d (doflux).
@@ -89,10 +94,10 @@ def flux_correction(exposure: Exposure, chips: list[Calibrated]) -> None:
         return
     first, second = (exposure.primary.real(f"PHTFLAM{n}") for n in (1, 2))
     ratio = second / first
-    for item in chips:
-        item.images.sci.header.set("PHTRATIO", header_float(ratio), "PHTFLAM2 / PHTFLAM1")
-        if item.images.chip == 2:
-            for array in (item.result.sci, item.result.err):
+    for images, result in chips:
+        images.sci.header.set("PHTRATIO", header_float(ratio), "PHTFLAM2 / PHTFLAM1")
+        if images.chip == 2:
+            for array in (result.sci, result.err):
                 np.multiply(array, ratio, out=array, casting="unsafe", dtype=np.float64)
     exposure.primary.set("PHTRATIO", header_float(ratio), "PHTFLAM2 / PHTFLAM1")
     exposure.done("FLUXCORR", f"  chip 2 multiplied by PHTRATIO = {ratio:.7g}")

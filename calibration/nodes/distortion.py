@@ -226,8 +226,9 @@ def _models(
             "the header, or set IDCTAB to N/A",
         )
     key = (primary.text("INSTRUME").upper(), primary.text("DETECTOR").upper())
+    rows = reference.rows()
     models = [
-        _model(reference, primary, images.chip, headers[i].scale * 3600.0, key == ("ACS", "WFC"))
+        _model(reference, rows, primary, images.chip, headers[i].scale * 3600.0)
         for i, images in enumerate(sets)
     ]
     first = next((i for i, s in enumerate(sets) if s.chip == _REFERENCE_CHIP), 0)
@@ -242,10 +243,14 @@ def _models(
 
 
 def _model(
-    reference: Reference, primary: Header, chip: int, scale: float, with_time: bool
+    reference: Reference,
+    rows: Sequence[dict[str, Any]],
+    primary: Header,
+    chip: int,
+    scale: float,
 ) -> idc.Model:
     header = reference.hdus[0].header
-    row = choose_row(reference.rows(), primary, chip)
+    row = choose_row(rows, primary, chip)
     if row is None:
         names = " ".join(primary.text(k) for k in ("FILTER1", "FILTER2", "FILTER")).split()
         raise CalibrationError(
@@ -255,7 +260,7 @@ def _model(
         )
     try:
         model = idc.model_of(row, header.integer("NORDER", 3))
-        if with_time:
+        if primary.text("DETECTOR").upper() == "WFC":
             terms = {k: header.get(k) for k in header if k.startswith("TDD")}
             model = idc.at_time(model, terms, chip, _year(primary), scale)
     except (KeyError, TypeError, ValueError) as error:

@@ -62,6 +62,11 @@ class Chip:
         ny, nx = self.images.sci.shape
         return ny, nx
 
+    @property
+    def sky_electrons(self) -> float:
+        """The subtracted sky of the whole exposure."""
+        return self.sky * self.exposure_time / self.seconds
+
     def rate(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Return rows of the image per second, sky subtracted."""
         values = self.images.sci.rows(start, self.shape[0] if stop is None else stop)
@@ -207,9 +212,9 @@ def _rays_of(chip: Chip, median: NDArray[np.float32], blind: Mask, grid: Wcs) ->
     for start in range(0, ny, block):
         first, last = max(start - halo, 0), min(start + block + halo, ny)
         pixmap = pixel_map(chip.wcs, grid, chip.shape, (first, last))
-        model = blot(median, pixmap, chip.seconds)
-        image = chip.rate(first, last) * np.float32(chip.seconds)
-        hit = driz_cr.rays(image, model, chip.sky, chip.read_noise)
+        model = blot(median, pixmap, chip.exposure_time)
+        image = chip.rate(first, last) * np.float32(chip.exposure_time)
+        hit = driz_cr.rays(image, model, chip.sky_electrons, chip.read_noise)
         hit &= chip.good(first, last)
         rows, columns = np.nonzero(hit)
         nearest = np.rint(pixmap[rows, columns]).astype(np.intp)
@@ -228,7 +233,7 @@ def _median(
     median, covered = np.zeros(shape, np.float32), np.zeros(shape, bool)
     height = max(int(_BAND_BYTES / (12 * nx * len(exposures))), 64)
     spans = [[_span(chip, grid) for chip in e.chips] for e in exposures]
-    noise = [e.chips[0].sky + e.chips[0].read_noise ** 2 for e in exposures]
+    noise = [e.chips[0].sky_electrons + e.chips[0].read_noise ** 2 for e in exposures]
     for start in range(0, ny, height):
         first, last = max(start - _HALO, 0), min(start + height + _HALO, ny)
         planes, valid = [], []
@@ -237,7 +242,7 @@ def _median(
             planes.append(plane)
             valid.append(mask)
         middle, here = minmed(
-            planes, valid, noise, [e.chips[0].seconds for e in exposures],
+            planes, valid, noise, [e.seconds for e in exposures],
             use_minimum=len(exposures) <= _FEW,
         )  # fmt: skip
         stop = min(start + height, ny)
@@ -278,7 +283,7 @@ def _resampled(
         ratio = (grid.scale / chip.scale) ** 2
         stack.add(chip.rate(first, last), chip.weight(first, last), pixmap, flux_scale=ratio)
         chip.release()
-    mask = stack.weight > np.float32(_LEAST_WEIGHT * exposure.chips[0].seconds)
+    mask = stack.weight > np.float32(_LEAST_WEIGHT * exposure.seconds)
     return stack.image, mask
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from calibration.algorithm import KEYWORD, algorithm_of
 from calibration.arrays.drizzling import Stack
 from calibration.arrays.pixmap import pixel_map
 from calibration.arrays.wcs import Wcs, north_up
@@ -29,13 +30,15 @@ def run(context: Context) -> None:
     exposures = _open(context)
     if not exposures:
         return
-    split = dithers.apply_sky(exposures, settings)
+    grid, shape = _grid([c for e in exposures for c in e.chips], settings)
+    done = dithers.apply_sky(exposures, settings)
     if settings.rays and len(exposures) > 1:
-        split += dithers.find_rays(exposures)
-    _write(context, exposures, settings)
+        done += dithers.find_rays(exposures)
+    _write(context, exposures, (grid, shape), settings)
     if not exposures[0].combined:
         dithers.write_back(context, exposures)
-    step(f"MD {', '.join(split)}" if split else "MD one exposure")
+    for words in done:
+        step(f"MD {words}")
 
 
 def _open(context: Context) -> list[Exposure]:
@@ -59,6 +62,12 @@ def _open(context: Context) -> list[Exposure]:
         if not detector.drizzled:
             step(f"MD nothing to do: {detector.instrument}/{detector.name} is not drizzled")
             return []
+        if (algorithm := algorithm_of(hdus[0].header)) != context.algorithm:
+            raise CalibrationError(
+                ExitCode.ASSOCIATION_ERROR,
+                f"{path.name}: {KEYWORD} = {algorithm!r}, but this run's algorithm is "
+                f"{context.algorithm!s}; calibrate it again",
+            )
         if hdus[0].header.real("EXPTIME", 0.0) <= 0:
             left_out.append(path.name)
             continue
@@ -110,9 +119,14 @@ def _combine(chips: Sequence[Chip], grid: Wcs, shape: tuple[int, int], settings:
     return total
 
 
-def _write(context: Context, exposures: Sequence[Exposure], settings: Settings) -> None:
+def _write(
+    context: Context,
+    exposures: Sequence[Exposure],
+    where: tuple[Wcs, tuple[int, int]],
+    settings: Settings,
+) -> None:
     chips = [chip for exposure in exposures for chip in exposure.chips]
-    grid, shape = _grid(chips, settings)
+    grid, shape = where
     total = _combine(chips, grid, shape, settings)
     corrected = exposures[0].path.stem.endswith(("flc", "crc"))
     path = context.product("drc" if corrected else "drz")

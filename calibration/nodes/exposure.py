@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from calibration.arrays.chip import Chip, Image
-from calibration.arrays.dq import PLACE_HOLDER, BadPixels, flag_bad_pixels
+from calibration.arrays.chip import Image
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, read_table
@@ -18,9 +17,6 @@ from calibration.instruments import Detector, is_performed
 from calibration.instruments.geometry import (
     Gap,
     Geometry,
-    ccd_row,
-    layout,
-    overscan_row,
     window,
 )
 from calibration.nodes.best_references import open_reference
@@ -28,18 +24,13 @@ from calibration.nodes.best_references import open_reference
 #: EXPSTART from which WFC has the electronics of the repair of May 2009 (calacs's SM4MJD).
 REPAIR = 54962.0
 
-#: EXPSTART of Cycle 24: since then these subarrays have the full frame's overhead, too.
-CYCLE_24 = 57662.0
-SUBARRAYS_WITH_OVERHEAD = frozenset(
-    [f"WFC{chip}{amp}-{size}" for chip, amps in ((1, "AB"), (2, "CD")) for amp in amps
-     for size in ("2K", "1K", "512")]
-    + ["WFC1-IRAMPQ", "WFC1-MRAMPQ", "WFC2-ORAMPQ", "WFC1-SMFL"]
-    + [f"WFC1-POL{angle}{band}" for angle in (0, 60, 120) for band in ("UV", "V")]
-)  # fmt: skip
-
 #: Steps that calacs or calwf3 have and this version has not: switched on, they are skipped aloud.
 NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "PCTECORR", "SINKCORR", "GLINCORR", "FLUXCORR")
-_KNOWN = {"dn": {"ATODCORR", "FLSHCORR", "FLUXCORR"}, "counts": {"ATODCORR", "SHADCORR"}}
+_KNOWN = {
+    "electrons": {"FLSHCORR", "SINKCORR"},
+    "dn": {"ATODCORR", "FLSHCORR", "FLUXCORR"},
+    "counts": {"ATODCORR", "SHADCORR"},
+}
 
 
 class Row(dict[str, Any]):
@@ -233,88 +224,6 @@ def reference_image(
             "choose another file",
         )
     return place.cut(Image(*(plane(h, found) for h in (chosen.sci, chosen.err, chosen.dq))))
-
-
-def _data_quality(exposure: Exposure, images: ImageSet) -> np.ndarray[Any, Any]:
-    dq = np.array(plane(images.dq, images.sci.shape)).astype(np.int16)
-    table = exposure.usable("DQICORR", "BPIXTAB")
-    if table is None:
-        return dq
-    header = images.sci.header
-    ltv = header.integer("LTV1", 0.0), header.integer("LTV2", 0.0)
-    amp = exposure.primary.text("CCDAMP").upper()
-    gain = exposure.primary.real("CCDGAIN", 0)
-    runs = [
-        BadPixels(int(r["PIX1"]), int(r["PIX2"]), int(r["LENGTH"]), int(r["AXIS"]), int(r["VALUE"]))
-        for r in table.rows()
-        if str(r.get("CCDAMP", "N/A")).strip().upper() in (amp, "N/A")
-        and float(r.get("CCDGAIN", -999)) in (gain, -999.0)
-        and int(r.get("CCDCHIP", -999)) in (images.chip, -999)
-    ]
-    if flag_bad_pixels(dq, runs, ltv) == 0:
-        dq[0, 0] |= PLACE_HOLDER
-        step(f"CA no row of {table.name} applies to this read-out")
-    return dq
-
-
-def overhead(exposure: Exposure, ccd: Mapping[str, Any]) -> float:
-    """Return the seconds of read-out that calacs adds to DARKTIME (ACS ISR 2020-07)."""
-    primary = exposure.primary
-    if exposure.detector.instrument != "ACS":
-        return 0.0
-    if exposure.is_subarray:
-        applies = primary.real("EXPSTART", 0.0) >= CYCLE_24 and (
-            primary.text("APERTURE") in SUBARRAYS_WITH_OVERHEAD
-        )
-    else:
-        applies = primary.real("EXPSTART", 0.0) >= REPAIR
-    flashed = primary.real("FLASHDUR", 0.0) > 0 and primary.text("FLASHSTA") == "SUCCESSFUL"
-    return float(ccd["OVRHFLS" if flashed else "OVRHUFLS"]) if applies else 0.0
-
-
-def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
-    """Return what the kernel needs for one chip."""
-    primary, detector = exposure.primary, exposure.detector
-    shape: Any = images.sci.shape
-    ccdtab = exposure.references["CCDTAB"]
-    ccd = ccd_row(ccdtab.rows(), primary, images.chip, ccdtab.name)
-    osc_table = exposure.references.get("OSCNTAB")
-    osc = overscan_row(
-        osc_table.rows() if osc_table else [], primary, images.chip, shape,
-        osc_table.name if osc_table else "built in",
-    )  # fmt: skip
-    exposure.overhead = overhead(exposure, ccd)
-    ltv1 = images.sci.header.real("LTV1", 0.0)
-    where = layout(detector, primary, images.chip, ltv1=ltv1, ccd=ccd, osc=osc)
-    performs = {s: is_performed(primary, s) for s in ("DQICORR", "BLEVCORR")}
-    full_well = exposure.references.get("SATUFILE") if performs["DQICORR"] else None
-    trim = where.trim_x, where.trim_y
-    wells = reference_image(full_well, images, shape)
-    chip = Chip(
-        raw=images.sci.stored(),
-        zero=images.sci.header.real("BZERO", 0.0),
-        dq=_data_quality(exposure, images),
-        amps=where.amps,
-        trim_y=where.trim_y,
-        shape=where.shape,
-        serious=images.sci.header.integer("SDQFLAGS", 31743),
-        a_to_d_limit=where.a_to_d_limit if performs["DQICORR"] else None,
-        bias=reference_image(exposure.usable("BIASCORR", "BIASFILE"), images, shape),
-        dark=reference_image(
-            exposure.usable("DARKCORR", "DARKFILE"), images, where.shape, trim=trim
-        ),
-        dark_time=exposure.dark_time,
-        flat=reference_image(
-            exposure.usable("FLATCORR", "PFLTFILE"), images, where.shape, trim=trim
-        ),
-        full_well=wells.sci if wells else None,
-        full_well_level=where.full_well_level if performs["DQICORR"] and not wells else None,
-        subtract_level=performs["BLEVCORR"],
-        electrons=detector.order == "electrons",
-        virtual=where.virtual,
-        corrected=exposure.context.algorithm.corrects,
-    )
-    return chip, where
 
 
 def shift_header(header: Header, where: Geometry) -> Header:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibration.archive import put, record
+from calibration.archive import Entry, store
 from calibration.context import Context, step
 from calibration.observation import product
 
@@ -10,6 +10,6 @@ from calibration.observation import product
 def run(context: Context) -> None:
     """Archive ``_jit``; running again changes nothing."""
     path = context.needs("jit", "JIT")
-    entry = {**put(context.shelf, path), **product("jit", context.dataset)}
-    changed = record(context.shelf, {path.name: entry}, {"dataset": context.dataset})
+    entry = Entry(path, product("jit", context.dataset))
+    changed = store(context.shelf, {path.name: entry}, {"dataset": context.dataset})
     step(f"INGEST_ENG {path.name} {'archived' if changed else 'was in the archive already'}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibration.arrays.photometry import NoSuchMode, value_at
+from calibration.arrays.photometry import OUTSIDE, NoSuchMode, value_at
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Header
 from calibration.fits.planes import ImageSet
@@ -29,24 +29,56 @@ def photometry(exposure: Exposure, sets: list[ImageSet]) -> None:
         _stis(exposure)
         return
     table = exposure.usable("PHOTCORR", "IMPHTTAB")
-    if table is None:
-        return
-    if exposure.detector.order == "dn":
+    if exposure.detector.order == "electrons":
+        _acs(exposure, table, sets)
+    elif table is not None:
         for images in sets:
             _uvis(exposure, table, images)
+        exposure.done("PHOTCORR", *table.history())
+
+
+def _acs(exposure: Exposure, table: Reference | None, sets: list[ImageSet]) -> None:
+    """calacs: PHOTMODE whatever PHOTCORR says; outside the table's dates the step is skipped."""
+    mode, text = _acs_mode(exposure.primary, exposure.detector.name)
+    for images in sets:
+        images.sci.header.set("PHOTMODE", text, "observation configuration")
+    if table is None:
+        return
+    values = _values(exposure, table, mode)
+    for images in sets:
+        _write(images.sci.header, table, text, values)
+    if values["PHOTFLAM"] == OUTSIDE:
+        exposure.skipped("PHOTCORR", f"{table.name} does not reach to EXPSTART or LRFWAVE")
     else:
-        detector = {"WFC": "WFC1"}.get(exposure.detector.name, exposure.detector.name)
-        mode, text = _mode(exposure, detector)
-        values = _values(exposure, table, mode)
-        for images in sets:
-            _write(images.sci.header, table, text, values)
-    exposure.done("PHOTCORR", *table.history())
+        exposure.done("PHOTCORR", *table.history())
+
+
+def _acs_mode(primary: Header, detector: str) -> tuple[str, str]:
+    """Return the IMPHTTAB mode and PHOTMODE; both chips of WFC are called WFC1."""
+    parts = ["ACS", "WFC1" if detector == "WFC" else detector]
+    if primary.text("OBSTYPE").upper().startswith("CORON"):
+        parts.append("CORON")
+    for name in (primary.text("FILTER1").upper(), primary.text("FILTER2").upper()):
+        if not name or name.startswith(("N/A", "CLEAR")):
+            continue
+        if name.startswith("POL"):
+            parts.append("POL_UV" if "UV" in name else "POL_V")
+        elif name.startswith("FR"):
+            parts.append(f"{name}#{primary.real('LRFWAVE', -1.0):.4g}")
+        else:
+            parts.append(name)
+    date = f"MJD#{primary.real('EXPSTART', 0.0):.4f}"
+    return ",".join(parts).lower(), " ".join([*parts, date])
 
 
 def _values(exposure: Exposure, table: Reference, mode: str) -> dict[str, float]:
     mjd = exposure.primary.real("EXPSTART", 0.0)
     try:
-        return {key: value_at(table.rows(i), mode, mjd) for key, i in _PHOT.items()}
+        extrapolate = table.hdus[0].header.get("EXTRAP") is True
+        return {
+            key: value_at(table.rows(i), mode, mjd, extrapolate=extrapolate)
+            for key, i in _PHOT.items()
+        }
     except NoSuchMode:
         raise CalibrationError(
             ExitCode.REFERENCE_BAD,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -194,13 +194,17 @@ def _switches(product: Product) -> Iterator[str]:
     for key in _STEPS:
         if product.primary.text(key).upper() == "PERFORM":
             yield f"{key} is still PERFORM"
-    made_by = _MADE_BY.get(product.suffix, "")
-    if made_by in product.primary and product.primary.text(made_by).upper() != "COMPLETE":
+    made_by = _MADE_BY.get(product.suffix)
+    if (
+        made_by
+        and made_by in product.primary
+        and product.primary.text(made_by).upper() != "COMPLETE"
+    ):
         yield f"{made_by} = {product.primary.text(made_by)} although it made this file"
 
 
 def _units(product: Product) -> Iterator[str]:
-    for images in product.sets:
+    for images in product.sets if not _is_events(product) else ():
         unit = images.sci.header.text("BUNIT").upper()
         if not unit:
             yield f"SCI,{images.version} has no BUNIT"
@@ -233,7 +237,7 @@ def _photometry(product: Product) -> Iterator[str]:
 
 def _wcs(product: Product) -> Iterator[str]:
     places = []
-    for where, hdu in product.planes():
+    for where, hdu in product.planes() if not _is_events(product) else ():
         if not hdu.header.text("CTYPE1").upper().startswith("RA"):
             if hdu.name == "SCI" and product.detector is not None and product.detector.drizzled:
                 yield f"{where} has no celestial WCS"
@@ -311,7 +315,11 @@ def _members(product: Product) -> Iterator[str]:
 def _pixels(product: Product) -> Iterator[str]:
     weight = next((h for h in product.hdus if h.name == "WHT"), None)
     for images in product.sets:
-        yield from pixel_faults(images, weight if product.suffix in DRIZZLED else None)
+        yield from pixel_faults(
+            # Where calcos counted nothing, its ERR is 0.
+            replace(images, err=None) if _is_events(product) else images,
+            weight if product.suffix in DRIZZLED else None,
+        )
 
 
 def _spectrum(product: Product) -> Iterator[str]:

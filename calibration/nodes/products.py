@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibration.algorithm import record_algorithm
@@ -11,6 +12,7 @@ from calibration.context import Context, step
 from calibration.fits import Hdu, Header, image_hdu, write
 from calibration.fits.files import temporary
 from calibration.fits.planes import ImageSet
+from calibration.instruments import ANY_STEP
 from calibration.instruments.geometry import Geometry
 from calibration.nodes.exposure import Exposure, header_float, set_statistics, shift_header
 from calibration.software import VERSION
@@ -60,7 +62,7 @@ def write_product(
     primary = primary_header(exposure, path.name, chips)
     primary.set("NEXTEND", 3 * len(chips))
     if suffix == "blv_tmp":
-        for switch in ("DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR"):
+        for switch in ("DARKCORR", "FLSHCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR"):
             if switch in exposure.states:
                 primary.set(switch, "PERFORM")
     hdus = [image_hdu(primary, None, primary=True)]
@@ -96,6 +98,8 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         headers[0].set("MEANBLEV", header_float(mean))
     if not before and item.chip.dark is not None:
         headers[0].set("MEANDARK", header_float(result.mean_dark))
+    if not before and result.mean_flash is not None:
+        headers[0].set("MEANFLSH", header_float(result.mean_flash))
     return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
 
 
@@ -109,10 +113,49 @@ def unit_of(exposure: Exposure, *, before: bool = False) -> str:
 
 
 def write_trailer(context: Context, exposure: Exposure) -> None:
-    """Write the trailer: what was done, in words."""
+    """Write the trailer: one line per fact, in the form that HST's trailers have."""
+    save_trailer(context, [f"Input    {exposure.file}", *trailer(exposure)])
+
+
+def trailer(exposure: Exposure) -> list[str]:
+    """Return the trailer's lines: read-out, then each switch with its references and its end.
+
+    Switches come in the order in which they were done; then those that were off.
+    """
+    primary = exposure.primary
+    lines = [f"{VERSION} {exposure.detector.instrument}"]
+    for key in ("APERTURE", "FILTER", "FILTER1", "FILTER2", "OPT_ELEM", "DETECTOR"):
+        if primary.text(key):
+            lines.append(f"{key:<8} {primary.text(key)}")
+    lines += _about(exposure, "")
+    for switch, state in exposure.states.items():
+        lines += ["", f"{switch:<8} PERFORM", *_about(exposure, switch)]
+        lines += [line for line in exposure.history if line.startswith(f"{switch} skipped")]
+        lines.append(f"{switch:<8} {state}")
+    off = [key for key in primary if key.endswith("CORR") and key not in exposure.states]
+    lines += ["", *(f"{key:<8} {primary.text(key)}" for key in off if primary.text(key))]
+    return lines
+
+
+def _about(exposure: Exposure, switch: str) -> list[str]:
+    """Return what is to be said about a step's references."""
+    lines = []
+    for keyword, needed_by in exposure.detector.references:
+        if keyword in exposure.references and (needed_by or "") in (switch, ANY_STEP):
+            if needed_by == ANY_STEP and switch:
+                continue
+            reference = exposure.references[keyword]
+            header = reference.hdus[0].header
+            lines.append(f"{keyword:<8} {reference.name}")
+            lines.append(f"{keyword:<8} PEDIGREE={header.text('PEDIGREE')}")
+            if header.text("DESCRIP"):
+                lines.append(f"{keyword:<8} DESCRIP ={header.text('DESCRIP')}")
+    return lines
+
+
+def save_trailer(context: Context, lines: Sequence[str]) -> None:
+    """Write ``.tra``; it appears by a rename."""
     path = context.folder / f"{context.dataset}.tra"
-    lines = [f"{VERSION} {exposure.file}", *exposure.history]
-    lines += [f"{switch} {state}" for switch, state in sorted(exposure.states.items())]
     draft = temporary(path)
     draft.write_text("\n".join(lines) + "\n")
     draft.replace(path)

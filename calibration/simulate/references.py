@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,11 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
         out[keyword] = name
 
     chips = [(chip, truth(model, chip)) for chip in model.chips]
+    images = partial(_images, model.trim_x, chips)
     put("BIASFILE", "bia", "BIAS", _biases(model, chips))
-    put("DARKFILE", "drk", "DARK", _images(chips, lambda t: (t.dark, 1e-4, t.dark_dq)))
+    put("DARKFILE", "drk", "DARK", images(lambda t: (t.dark, 1e-4, t.dark_dq)))
     flats = _images(
+        model.trim_x,
         [(chip, replace(t, flat=flat_field(model, chip, t.flat))) for chip, t in chips],
         lambda t: (t.flat, 1e-3, t.flat_dq),
     )
@@ -105,14 +108,19 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
     if model.instrument != "STIS":
         full = model.saturation
         put("SATUFILE", "sat", "SATURATION",
-            _images(chips, lambda t: (np.full_like(t.bias, full), 0.0, None)))  # fmt: skip
+            images(lambda t: (np.full_like(t.bias, full), 0.0, None)))  # fmt: skip
         put("OSCNTAB", "osc", "OVERSCAN", [_oscntab(model)])
     if model.step != 1.0:
         put("ATODTAB", "a2d", "ANALOG-TO-DIGITAL", [_atodtab(model)])
     if model.flash:
         put("FLSHFILE", "fls", "POST FLASH",
-            _images(chips, lambda t: (np.full_like(t.bias, model.flash), 1e-3, None)))  # fmt: skip
-        put("SNKCFILE", "snk", "SINK PIXELS", _images(chips, lambda t: (_sinks(t), 0.0, None)))
+            images(lambda t: (np.full_like(t.bias, model.flash), 1e-3, None)))  # fmt: skip
+        put(
+            "SNKCFILE",
+            "snk",
+            "SINK PIXELS",
+            images(lambda t: (_sinks(t), 0.0, None)),
+        )
     return out
 
 
@@ -131,6 +139,7 @@ def _primary(model: Model, name: str, filetype: str, extensions: int) -> Hdu:
 
 
 def _images(
+    trim_x: int,
     chips: list[tuple[ChipModel, ChipTruth]],
     parts: Callable[[ChipTruth], tuple[Array, float, Array | None]],
 ) -> list[Hdu]:
@@ -144,6 +153,9 @@ def _images(
             header.set("EXTNAME", name)
             header.set("EXTVER", version)
             header.set("CCDCHIP", chip.chip)
+            whole = sci.shape == values.bias.shape  # with overscan: where the light begins
+            header.set("LTV1", float(trim_x if whole else 0))
+            header.set("LTV2", float(chip.trim_y[0] if whole else 0))
             out.append(image_hdu(header, array))
     return out
 
@@ -151,10 +163,10 @@ def _images(
 def _biases(model: Model, chips: list[tuple[ChipModel, ChipTruth]]) -> list[Hdu]:
     """Return the biases: raw frames, but trimmed ones for STIS, as calstis wants them."""
     if model.instrument != "STIS":
-        return _images(chips, lambda t: (t.bias, 0.05, t.bias_dq))
+        return _images(model.trim_x, chips, lambda t: (t.bias, 0.05, t.bias_dq))
     x, y = model.trim_x, model.chips[0].trim_y[0]
     here = slice(y, y + model.height), slice(x, x + model.width)
-    return _images(chips, lambda t: (t.bias[here], 0.05, t.bias_dq[here]))
+    return _images(model.trim_x, chips, lambda t: (t.bias[here], 0.05, t.bias_dq[here]))
 
 
 def _sinks(values: ChipTruth) -> Array:

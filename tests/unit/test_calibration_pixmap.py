@@ -290,3 +290,28 @@ def test_a_grid_along_the_detector_covers_both_chips(shared_data: Path) -> None:
         assert x.max() < shape[1] - 0.5
         assert y.min() > -0.5
         assert y.max() < shape[0] - 0.5
+
+
+def test_a_real_header_of_hrc_is_reproduced(shared_data: Path) -> None:
+    """From the linear WCS that the header keeps (WCS "O") and the model to the WCS with SIP."""
+    path = shared_data / "hst/drizzle/j8bt06nyq_sip_flt.fits"
+    roll, header = fits.getheader(path)["PA_V3"], fits.getheader(path, 1)
+    linear = np.array([[header["OCX11"], header["OCX10"]], [header["OCY11"], header["OCY10"]]])
+    cx, cy = np.zeros((5, 5)), np.zeros((5, 5))
+    (cx[1, 1], cx[1, 0]), (cy[1, 1], cy[1, 0]) = linear
+    for n in range(2, 5):
+        for m in range(n + 1):
+            sip = (header[f"A_{m}_{n - m}"], header[f"B_{m}_{n - m}"])
+            cx[n, m], cy[n, m] = linear @ sip
+    model = idc.Model(
+        cx, cy, (header["IDCXREF"], header["IDCYREF"]), (header["IDCV2REF"], header["IDCV3REF"]),
+        header["IDCSCALE"],
+    )  # fmt: skip
+    cd = np.array([[header[f"CD{i}_{j}O"] for j in (1, 2)] for i in (1, 2)])
+    given = Wcs((header["CRPIX1O"], header["CRPIX2O"]), (header["CRVAL1O"], header["CRVAL2O"]), cd)
+    found = idc.chip_wcs(idc.Pointing(given, model, (-1.0, 1.0), roll, header["VAFACTOR"]), model)
+    expected = [[header[f"CD{i}_{j}"] for j in (1, 2)] for i in (1, 2)]
+    # 1e-13 degrees per pixel are 7e-6 pixel at the edge of the chip.
+    np.testing.assert_allclose(found.cd, expected, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(found.crval, (header["CRVAL1"], header["CRVAL2"]), atol=1e-9)
+    assert found.sip_a[2, 1] == pytest.approx(header["A_2_1"], rel=1e-9)
