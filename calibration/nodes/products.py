@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from calibration.algorithm import record_algorithm
+from calibration.algorithm import KEYWORD, record_algorithm
 from calibration.arrays.chip import Chip, Result
 from calibration.arrays.statistics import statistics
 from calibration.context import Context, step
@@ -128,6 +128,7 @@ def trailer(exposure: Exposure) -> list[str]:
     """
     primary = exposure.primary
     lines = [f"{VERSION} {exposure.detector.instrument}"]
+    lines.append(f"{KEYWORD:<8} {exposure.context.algorithm!s}")
     for key in ("APERTURE", "FILTER", "FILTER1", "FILTER2", "OPT_ELEM", "DETECTOR"):
         if primary.text(key):
             lines.append(f"{key:<8} {primary.text(key)}")
