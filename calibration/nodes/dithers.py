@@ -114,12 +114,9 @@ class Exposure:
     path: Path
     hdus: list[Hdu]
     chips: list[Chip]
-    combined: bool = False
 
     @classmethod
-    def open(
-        cls, context: Context, member: str, path: Path, hdus: list[Hdu], *, combined: bool
-    ) -> Exposure:
+    def open(cls, context: Context, member: str, path: Path, hdus: list[Hdu]) -> Exposure:
         """Return an exposure with its chips' coordinates."""
         primary = hdus[0].header
         sets = image_sets(hdus, path.name)
@@ -135,7 +132,7 @@ class Exposure:
                     unit if is_rate else f"{unit}/S", _read_noise(primary),
                 )
             )  # fmt: skip
-        return cls(member, path, hdus, chips, combined)
+        return cls(member, path, hdus, chips)
 
     @property
     def primary(self) -> Header:
@@ -288,9 +285,13 @@ def _resampled(
 
 
 def write_back(context: Context, exposures: Sequence[Exposure]) -> None:
-    """Note sky and cosmic rays in the members' files: set where found, cleared elsewhere."""
+    """Note sky and cosmic rays in the inputs: set where found, cleared elsewhere.
+
+    Both branches of an input are told, whichever was drizzled.
+    """
     for exposure in exposures:
-        for suffix in ("flt", "flc"):
+        is_sum = exposure.path.stem.endswith(("_crj", "_crc"))
+        for suffix in ("crj", "crc") if is_sum else ("flt", "flc"):
             path = context.product(suffix, exposure.member)
             if path.is_file():
                 _write_back(path, exposure)

@@ -16,7 +16,7 @@ from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import image_hdu, read, write
 from calibration.instruments import detector_of
 from calibration.nodes import dithers, drizzle_headers
-from calibration.nodes.association import members_of
+from calibration.nodes.association import exposure_sets, members_of
 from calibration.nodes.dithers import Chip, Exposure
 from calibration.nodes.drizzle_options import Settings, settings_of
 
@@ -25,7 +25,7 @@ _TOO_FAR = 12
 
 
 def run(context: Context) -> None:
-    """Combine the dataset's ``_crj``, or its own or its members' ``_flt``."""
+    """Combine the dataset's or its members' ``_flt``; of CR-split sets the ``_crj``."""
     settings = settings_of(context.options)
     exposures = _open(context)
     if not exposures:
@@ -35,28 +35,39 @@ def run(context: Context) -> None:
     if settings.rays and len(exposures) > 1:
         done += dithers.find_rays(exposures)
     _write(context, exposures, (grid, shape), settings)
-    if not exposures[0].combined:
-        dithers.write_back(context, exposures)
+    dithers.write_back(context, exposures)
     for words in done:
         step(f"MD {words}")
 
 
+def _inputs(context: Context) -> list[tuple[str, bool, str]]:
+    """Return what is to be drizzled: name, whether it is a sum, and the file's suffix.
+
+    Of a CR-split set its sum when there is one, of all others the exposures. The branch that is
+    corrected for charge transfer is taken if it is there for everything.
+    """
+    members = members_of(context)
+    names: dict[str, bool] = {}
+    for group in exposure_sets(context):
+        if any(context.product(s, group.product).is_file() for s in ("crj", "crc")):
+            names[group.product] = True
+            members = tuple(m for m in members if m not in group.members)
+    names |= dict.fromkeys(members, False)
+    kinds = {True: ("crc", "crj"), False: ("flc", "flt")}
+    corrected = all(context.product(kinds[s][0], n).is_file() for n, s in names.items())
+    return [(n, s, kinds[s][0 if corrected else 1]) for n, s in sorted(names.items())]
+
+
 def _open(context: Context) -> list[Exposure]:
     """Open what is to be drizzled; nothing for detectors that are not."""
-    combined = context.first_of(("crc", "crj"))
-    if combined is not None:  # the sum of a CR-split association, free of cosmic rays
-        paths = [(context.dataset, combined)]
-    else:
-        members = sorted(members_of(context))
-        if not any(context.product("flt", m).is_file() for m in members):
-            _explain_nothing_to_do(context, members)
-            return []
-        corrected = all(context.product("flc", m).is_file() for m in members)
-        suffix = "flc" if corrected else "flt"
-        paths = [(m, context.needs(suffix, "CA", m)) for m in members]
+    inputs = _inputs(context)
+    if not any(context.product(suffix, name).is_file() for name, _, suffix in inputs):
+        _explain_nothing_to_do(context, [name for name, _, _ in inputs])
+        return []
     out: list[Exposure] = []
     left_out = []
-    for name, path in paths:
+    for name, is_sum, suffix in inputs:
+        path = context.needs(suffix, "CRCOMB" if is_sum else "CA", name)
         hdus = read(path)
         detector = detector_of(hdus[0].header, path.name)
         if not detector.drizzled:
@@ -71,7 +82,7 @@ def _open(context: Context) -> list[Exposure]:
         if hdus[0].header.real("EXPTIME", 0.0) <= 0:
             left_out.append(path.name)
             continue
-        out.append(Exposure.open(context, name, path, hdus, combined=combined is not None))
+        out.append(Exposure.open(context, name, path, hdus))
     if not out:
         raise CalibrationError(
             ExitCode.DRIZZLE_ERROR,

@@ -62,11 +62,13 @@ def write_product(
     primary = primary_header(exposure, path.name, chips)
     primary.set("NEXTEND", 3 * len(chips))
     if suffix == "blv_tmp":
-        later = {"DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR"}
-        if exposure.detector.order == "electrons":  # ACS flashes after the dark, WFC3 before it
-            later.add("FLSHCORR")
-        for switch in sorted(later & exposure.states.keys()):
-            primary.set(switch, "PERFORM")
+        # WFC3's post-flash is subtracted before this state, that of ACS after it.
+        later: tuple[str, ...] = ("DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR")
+        if exposure.detector.order == "electrons":
+            later = (*later, "FLSHCORR")
+        for switch in later:
+            if switch in exposure.states:
+                primary.set(switch, "PERFORM")
     hdus = [image_hdu(primary, None, primary=True)]
     for item in chips:
         hdus += extensions(exposure, item, before=suffix == "blv_tmp")

@@ -124,6 +124,11 @@ def test_the_product_is_free_of_rays_and_says_what_it_is(site: Site) -> None:
     assert weight.max() == pytest.approx(COUNT * SECONDS, rel=0.05)
     full = weight > 2.5 * SECONDS
     assert abs(np.nanmedian(pixels[full])) < 0.005  # the sky of 0.05 is gone
+    site.must("MD", NAME, "--option", "rays=no", "--option", "bits=6480")  # 4096 and the others
+    with fits.open(product(site)) as hdus:
+        hit = full & (hdus["SCI"].data - pixels > 0.3)  # a third of 300 electrons or more
+    assert hit.sum() > 500
+    assert (pixels[hit] < 0.3).mean() > 0.95
 
 
 def test_stars_keep_their_flux(site: Site) -> None:
@@ -150,7 +155,10 @@ def test_stars_keep_their_flux(site: Site) -> None:
 
 def test_running_again_and_in_another_order_gives_the_same_bytes(site: Site) -> None:
     names = members(site)
+    with fits.open(flt(site, names[0]), mode="update") as hdus:
+        hdus["DQ", 1].data[50:60, 50:60] |= 4096  # of an earlier run, with other members
     site.must("MD", NAME)
+    assert not (fits.getdata(flt(site, names[0]), "DQ", 1)[50:60, 50:60] & 4096).all()
     files = [product(site), *(flt(site, m) for m in names)]
     first = [f.read_bytes() for f in files]
     site.must("MD", NAME, "--members", *reversed(names))
@@ -209,6 +217,14 @@ def test_corrected_for_transfer_losses_the_product_is_a_drc(site: Site) -> None:
     np.testing.assert_array_equal(flags[0], flags[1])
 
 
+def test_the_product_passes_the_later_nodes(site: Site) -> None:
+    for node in ("MD", "AC", "INGEST_SCI", "PVW", "CL"):
+        site.must(node, NAME)
+    assert f"{NAME}_drz.fits" in site.manifest(NAME)["files"]
+    table = fits.getdata(site.archived(NAME, f"{NAME}_asn.fits"), 1)
+    assert table["MEMPRSNT"].all()
+
+
 def test_options(site: Site) -> None:
     options = ("kernel=point", "pixfrac=0.8", "weight=error", "rays=no", "sky=no", "scale=0.04")
     site.must("MD", NAME, *(word for o in options for word in ("--option", o)))
@@ -234,18 +250,34 @@ def test_wrong_options_are_named(wrong: tuple[str, str]) -> None:
     assert f"--option {wrong[0]}={wrong[1]}" in caught.value.message
 
 
-def test_a_cr_split_association_is_drizzled_from_its_sum(site: Site) -> None:
-    """test_calibration_chain.py makes a real one; what counts here is which file MD takes."""
+def test_cr_split_sets_are_drizzled_from_their_sums(site: Site) -> None:
+    """Two sets of one association; test_calibration_chain.py makes a real sum."""
     names = members(site)
-    summed = site.root / "work" / NAME / f"{NAME}_crj.fits"
+    table = site.root / "incoming" / f"{NAME}_asn.fits"
+    with fits.open(table, mode="update") as hdus:
+        hdus[1].data["MEMTYPE"] = ["EXP-CR1", "EXP-CR1", "EXP-DTH", "PROD-DTH"]
+        rows = hdus[1].data.tolist()
+        rows.insert(2, (f"{NAME[:-1]}1", "PROD-CR1", False))
+        columns = fits.ColDefs([
+            fits.Column(n, f, array=list(c))
+            for n, f, c in zip(("MEMNAME", "MEMTYPE", "MEMPRSNT"), ("14A", "14A", "L"),
+                               zip(*rows, strict=True), strict=True)
+        ])  # fmt: skip
+        hdus[1] = fits.BinTableHDU.from_columns(columns, name="ASN")
+    total = f"{NAME[:-1]}1"
+    summed = site.root / "work" / total / f"{total}_crj.fits"
     summed.parent.mkdir()
     shutil.copy(flt(site, names[0]), summed)
     with fits.open(summed, mode="update") as hdus:
-        hdus[0].header["EXPTIME"] = 3 * SECONDS
+        hdus[0].header["EXPTIME"] = 2 * SECONDS
+        for version in (1, 2):
+            hdus["SCI", version].data *= 2
     before = flt(site, names[0]).read_bytes()
     site.must("MD", NAME)
     header = fits.getheader(product(site))
-    assert header["NDRIZIM"] == 2
-    assert header["D001DATA"] == f"{NAME}_crj.fits[sci,1]"
+    assert header["NDRIZIM"] == 4
+    assert header["D001DATA"] == f"{total}_crj.fits[sci,1]"
+    assert header["D003DATA"] == f"{names[2]}_flt.fits[sci,1]"
     assert header["EXPTIME"] == 3 * SECONDS
     assert flt(site, names[0]).read_bytes() == before
+    assert (fits.getdata(summed, "DQ", 1) & 4096).any()

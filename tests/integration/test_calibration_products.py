@@ -233,7 +233,7 @@ def table(path: Path, rows: list[tuple[str, str, bool]]) -> None:
 @pytest.mark.parametrize(
     ("products", "present"),
     [
-        ([("JSIM01011", "PROD-CR1")], [True]),
+        ([("JSIM01010", "PROD-CR1")], [True]),
         ([("JSIM01011", "PROD-CRJ"), ("JSIM01010", "PROD-DTH")], [True, True]),
         ([("JSIM01011", "PROD-RP1"), ("JSIM01010", "PROD-DTH")], [True, True]),
         # Two of one type are told apart by their names alone.

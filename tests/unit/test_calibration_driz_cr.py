@@ -77,6 +77,15 @@ def test_minmed_is_its_definition(values: np.ndarray, valid: np.ndarray) -> None
     assert found[0, 0] == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
+def test_the_highest_of_three_is_left_out() -> None:
+    planes = [np.full((1, 1), v, np.float32) for v in (1.15, 1.0, 1.1)]
+    valid = [np.ones((1, 1), bool)] * 3
+    noise, times = [25.0] * 3, [100.0] * 3
+    assert minmed(planes, valid, noise, times)[0][0, 0] == pytest.approx(1.05)
+    plain, _ = minmed(planes, valid, noise, times, use_minimum=False)
+    assert plain[0, 0] == pytest.approx(1.1)
+
+
 def test_a_ray_in_one_of_two_is_not_in_the_combination() -> None:
     clean = np.full((9, 9), 1.0, np.float32)
     hit = clean.copy()

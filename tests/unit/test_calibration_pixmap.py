@@ -228,6 +228,20 @@ def test_tables_attached_to_the_file_are_used(shared_data: Path, tmp_path: Path)
     assert pixels_apart(found.wcs.to_sky(x, y), theirs.all_pix2world(x, y, 0)) < 1e-6
 
 
+def test_tables_come_in_the_right_order() -> None:
+    """With offsets of pixels, not hundredths: D2IM, then SIP and NPOL both at its result."""
+    random = np.random.default_rng(8)
+    detector, prior = (
+        Offsets(*(Table(random.uniform(-2, 2, (17, 33)).astype(np.float32).astype(float),
+                        (1.0, 1.0), (1.0, 1.0), (128.0, 128.0)) for _ in "xy"))
+        for _ in "dp"
+    )  # fmt: skip
+    cd = np.array([[-1.2e-5, 3e-6], [3e-6, 1.3e-5]])
+    wcs = Wcs((2000.0, 1100.0), (10.0, 40.0), cd, {(2, 0): 8e-6}, {(1, 1): 6e-6}, detector, prior)
+    x, y = random.uniform(0, 4095, 500), random.uniform(0, 2047, 500)
+    assert pixels_apart(wcs.to_sky(x, y), _astropy(wcs).all_pix2world(x, y, 0)) < 1e-6
+
+
 @pytest.mark.parametrize(("named", "code", "word"), [
     ({"IDCTAB": "jref$gone_idc.fits"}, ExitCode.REFERENCE_MISSING, "gone_idc.fits"),
     ({**REFERENCES, "NPOLFILE": "jref$gone_npl.fits"}, ExitCode.REFERENCE_MISSING, "NPOLFILE"),

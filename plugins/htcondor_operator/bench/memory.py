@@ -33,11 +33,8 @@ MINIMUM_MB = 256
 """RF with the CRDS library and real rules takes 95 MB, which simulated exposures do not show."""
 
 _MEMBER = ("2FITS", "RF", "BC", "CA")
-_AFTER = {
-    "ACS": ("CRCOMB", "MD", "AC", "INGEST_SCI", "PVW"),
-    "WFC3": ("MD", "AC", "INGEST_SCI", "PVW"),
-    "STIS": ("AC", "INGEST_SCI", "PVW"),
-}
+#: Of every instrument: CRCOMB and MD have nothing to do, and little need, where they do not apply.
+_AFTER = ("CRCOMB", "MD", "AC", "INGEST_SCI", "PVW", "CL")
 _EVERY_S = 0.02
 _FOLDERS = ("incoming", "work", "archive", "references")
 
@@ -93,8 +90,7 @@ def _detector(root: Path, detector: str, plan: Plan, say: Say) -> Iterator[tuple
     steps: list[tuple[str, str, list[str]]] = [
         (node, member, []) for member in members for node in _MEMBER
     ]
-    steps += [(node, association, named) for node in _AFTER[detector.partition("/")[0]]]
-    steps += [("CL", association, named)]
+    steps += [(node, association, named) for node in _AFTER]
     steps += [(node, members[0], ["--association", association]) for node in ("FETCH", "REUSE")]
     for node, dataset, options in steps:
         _, peak = _run(root, node, "--dataset", dataset, *_folders(), *options)
