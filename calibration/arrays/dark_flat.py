@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +79,9 @@ def dark_and_flat(
     return Result(sci, err, dq)
 
 
-def mean_of_good(image: Image, scale: float, serious: int) -> float:
+def mean_of_good(
+    image: Image, scale: float, serious: int, after_rows: Callable[[], None] = lambda: None
+) -> float:
     """Return the mean of a scaled reference over its good pixels (MEANDARK, MEANFLSH)."""
     total, count = 0.0, 0
     for start in range(0, image.sci.shape[0], 128):
@@ -87,4 +90,5 @@ def mean_of_good(image: Image, scale: float, serious: int) -> float:
         values = np.asarray(image.sci[rows])
         total += float(values.sum(dtype=np.float64, where=good))
         count += int(np.count_nonzero(good))
+        after_rows()
     return total * scale / count if count else 0.0

@@ -20,7 +20,7 @@ from calibration.arrays.levels import level_summary, measure_levels
 
 Arrays = tuple[F32, F32, I16]
 
-RELEASE_ROWS = 512
+RELEASE_ROWS = 128
 
 
 def calibrate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from calibration.arrays.chip import Chip, Result
 from calibration.arrays.dark_flat import mean_of_good
 from calibration.arrays.dq import count_bits
@@ -60,6 +62,8 @@ def run(context: Context) -> None:
         tell_counts(exposure, chips)
     if keep and detector.order != "counts":  # imsets of one file are combined here
         write_product(context, exposure, chips, "blv_tmp")
+        for item in chips:
+            item.result.before = None
     photometry(exposure, [c.images for c in chips])
     flux_correction(exposure, [(c.images, c.result) for c in chips])
     if detector.order == "counts":
@@ -82,13 +86,15 @@ def _calibrate(
                 f"{exposure.file}: SCI,{images.version}: BLEVCORR: {error}; check the raw pixels "
                 "and OSCNTAB",
             ) from error
-    chip.levelled = None
+    chip.levelled, chip.dq = None, np.empty((0, 0), np.int16)  # used up
     if not chip.electrons:
         result.mean_dark = mean_dark(chip)
     elif chip.dark is not None:
-        result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious)
+        result.mean_dark = mean_of_good(chip.dark, chip.dark_time, chip.serious, exposure.release)
     if chip.flash is not None:
-        result.mean_flash = mean_of_good(chip.flash, chip.flash_time, chip.serious)
+        result.mean_flash = mean_of_good(
+            chip.flash, chip.flash_time, chip.serious, exposure.release
+        )
     _tell_flags(exposure, images, result)
     return Calibrated(images, where, chip, result)
 

@@ -221,10 +221,10 @@ def _write(
     times = sum(item.time for item in inputs)
     dark_time = sum(i.primary.real("DARKTIME", i.time) for i in inputs)
     dark = exposure.usable("DARKCORR", "DARKFILE")
-    flash_time = sum(i.primary.real("FLASHDUR", 0.0) for i in inputs)
-    flash = _flash(exposure, flash_time)
     flat = exposure.usable("FLATCORR", "PFLTFILE")
-    for switch, reference in (("DARKCORR", dark), ("FLSHCORR", flash), ("FLATCORR", flat)):
+    flash, flash_time = _flash(exposure, inputs)
+    steps = (("DARKCORR", dark), ("FLSHCORR", flash), ("FLATCORR", flat))
+    for switch, reference in steps:
         if reference is not None:
             exposure.done(switch, *reference.history())
     photometry(exposure, exposure.sets)
@@ -233,13 +233,13 @@ def _write(
         image = combined.sci, combined.err, combined.dq
         if exposure.detector.order == "electrons":
             shape: Any = images.sci.shape
-            glow = reference_image(flash, images, shape)
+            flashed = reference_image(flash, images, shape)
             result = dark_and_flat(
                 image,
                 reference_image(dark, images, shape),
                 dark_time,
                 reference_image(flat, images, shape),
-                flash=(glow, flash_time) if glow is not None else None,
+                (flashed, flash_time) if flashed else None,
             )
         else:
             images.sci.header.set("NCOMBINE", len(inputs))
@@ -253,26 +253,15 @@ def _write(
         for header in (h.header for h in (images.sci, images.err) if h is not None):
             header.set("BUNIT", unit_of(exposure))
         hdus += combined_extensions(images, result, len(inputs))
+    if flash is not None:
+        hdus[0].header.set("FLASHDUR", header_float(flash_time))
     hdus[0].header.set("FILENAME", path.name)
     hdus[0].header.set("EXPTIME", times)
     hdus[0].header.set("DARKTIME", header_float(dark_time))
-    if "FLASHDUR" in hdus[0].header:
-        hdus[0].header.set("FLASHDUR", header_float(flash_time))
     write(path, hdus)
     step(f"CRCOMB {path.name} written")
     names = [f"Input    {item.file}" for item in inputs]
     save_trailer(context, [*names, *trailer(exposure), "CRCORR   COMPLETE"])
-
-
-def _flash(exposure: Exposure, seconds: float) -> Reference | None:
-    """Return ACS's post-flash image; WFC3's was subtracted before the combination."""
-    if exposure.detector.order != "electrons":
-        return None
-    flash = exposure.usable("FLSHCORR", "FLSHFILE")
-    if flash is not None and seconds <= 0:
-        exposure.skipped("FLSHCORR", "post-flash exposure was 0 seconds")
-        return None
-    return flash
 
 
 def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> None:
@@ -286,6 +275,18 @@ def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> Non
         ("CRMASK", True), ("MEANEXP", header_float(mean_time)),
     ):  # fmt: skip
         out.set(key, value)
+
+
+def _flash(exposure: Exposure, inputs: Sequence[Input]) -> tuple[Reference | None, float]:
+    """Return ACS's post-flash image and the seconds of all members (WFC3 has subtracted it)."""
+    seconds = sum(item.primary.real("FLASHDUR", 0.0) for item in inputs)
+    if exposure.detector.order != "electrons":
+        return None, 0.0
+    flash = exposure.usable("FLSHCORR", "FLSHFILE")
+    if flash is not None and seconds <= 0:
+        exposure.skipped("FLSHCORR", "post-flash exposure was 0 seconds")
+        return None, 0.0
+    return flash, seconds
 
 
 def _primary(

@@ -34,8 +34,6 @@ def test_every_figure_is_measured(tmp_path: Path) -> None:
         if name not in told["not_measured"]:
             assert told[name] > 0, name
     absent = set() if PEERS else set(OF_PEERS)
-    if find_spec("calibration.arrays.median") is None:
-        absent.add("median4_vs_numpy")
     assert set(told["not_measured"]) == absent
     assert absent <= set(told["missed"]) <= set(told["expected"])
     assert told["pixmap_max_error_px"] <= 1e-4

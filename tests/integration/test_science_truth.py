@@ -86,7 +86,7 @@ def test_err_is_the_scatter_of_many_realisations(field: Field) -> None:
 @pytest.fixture(scope="module", params=["ACS/HRC", "ACS/WFC"])
 def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Field:
     root = new_site(tmp_path_factory, "split")
-    scene = Scene(seconds=300.0, stars=60, rays=60, seed=21)
+    scene = Scene(seconds=300.0, stars=60, rays=90, seed=21)
     field = Field.make(root, request.param, 4, scene, small=True)
     field.calibrate()
     field.node("CRCOMB", field.association, tuple(field.names))

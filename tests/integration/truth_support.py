@@ -81,8 +81,12 @@ class Field:
         return out
 
     def light(self, chip: ChipModel) -> Any:
-        """Electrons of light that fall on a chip (what a perfect `_flt` holds)."""
-        return light(self.detector, chip, self.scene) * self.scene.seconds
+        """Electrons of light that fall on a chip (what a perfect `_flt` holds).
+
+        FLUXCORR brings UVIS's chip 2, which sees less, to the scale of chip 1.
+        """
+        detected = light(self.detector, chip, self.scene) * self.scene.seconds
+        return detected / (self.detector.efficiency if chip.chip == 2 else 1.0)
 
     def rays(self, chip: ChipModel) -> Any:
         """Where cosmic rays hit: exposure, row, column."""
@@ -207,7 +211,10 @@ def predicted_flags(root: Path, name: str, dataset: str) -> list[Any]:
                     if y < frame.shape[0] and x < frame.shape[1]:
                         frame[y, x] |= row["VALUE"]
         frame[counts >= 65534] |= 2048
-        dq = known.dark_dq.astype(int) | np.where(known.flat == 0, 512, 0)
+        if detector.instrument == "WFC3":  # one sink; what is beside it trails on chip 2 only
+            sink, trail = frame.shape[0] // 2, 1 if chip.chip == 2 else 0
+            frame[sink - trail : sink + trail + 1, 60] |= 1024
+        dq = (known.dark_dq | known.flat_dq).astype(int) | np.where(known.flat == 0, 512, 0)
         rows = slice(chip.trim_y[0], chip.trim_y[0] + detector.height)
         for amp in chip.amps:
             one, here = detector.amps[amp], detector.columns(chip, amp)[1]
