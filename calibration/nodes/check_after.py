@@ -33,6 +33,9 @@ def run(context: Context) -> None:
         raws = _raws(context, of if suffix in COMBINED else (dataset,))
         count += 1
         product = open_product(path, suffix, dataset, raws)
+        if dataset == context.dataset:
+            own = {name: names for name, names in parts.items() if name != dataset}
+            product.sums.update({m: name for name, names in own.items() for m in names})
         faults += [f"{path.name}: {fault}" for fault in faults_of(product)]
     if faults:
         raise CalibrationError(

@@ -280,9 +280,13 @@ def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> Non
 def _flash(exposure: Exposure, inputs: Sequence[Input]) -> tuple[Reference | None, float]:
     """Return ACS's post-flash image and the seconds of all members (WFC3 has subtracted it)."""
     seconds = sum(item.primary.real("FLASHDUR", 0.0) for item in inputs)
-    if exposure.detector.order != "electrons" or seconds <= 0:
+    if exposure.detector.order != "electrons":
         return None, 0.0
-    return exposure.usable("FLSHCORR", "FLSHFILE"), seconds
+    flash = exposure.usable("FLSHCORR", "FLSHFILE")
+    if flash is not None and seconds <= 0:
+        exposure.skipped("FLSHCORR", "post-flash exposure was 0 seconds")
+        return None, 0.0
+    return flash, seconds
 
 
 def _primary(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,8 @@ class Product:
         Its content.
     raws
         Raw files of the exposures in it, as far as they are at hand, by exposure.
+    sums
+        Exposure -> the combined product that may stand for it among the inputs.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Product:
     dataset: str
     hdus: Sequence[Hdu]
     raws: dict[str, Sequence[Hdu]]
+    sums: dict[str, str] = field(default_factory=dict)
 
     @property
     def primary(self) -> Header:
@@ -309,7 +312,9 @@ def _members(product: Product) -> Iterator[str]:
     """A combination names all that went into it."""
     if len(product.raws) > 1 or product.dataset not in product.raws:
         text = " ".join(card for hdu in product.hdus[:2] for card in hdu.header.cards).lower()
-        absent = [name for name in product.raws if name not in text]
+        # a long line of HISTORY goes on in the next card, perhaps in the middle of a name
+        text += "".join("".join(h.header.histories()) for h in product.hdus[:2]).lower()
+        absent = [n for n in product.raws if n not in text and product.sums.get(n, n) not in text]
         if absent:
             yield f"{', '.join(absent)} is not named among its inputs"
 

@@ -26,6 +26,8 @@ from calibration.suffixes import OF_AN_EXPOSURE
 
 _PRODUCTS = ("flt", "x1d", "qlx")
 _INTERMEDIATE = "blv_tmp"
+#: CA makes these of one STIS file.
+_OF_IMSETS = ("sfl", "crj")
 #: Made by CA and RF beside the products; wanted in the association's shelf as well.
 _NOTES = (".tra", "_references.json")
 
@@ -37,7 +39,7 @@ def run(context: Context) -> None:
     stage(context, shelf, manifest, (*RAW_SUFFIXES, "spt", "jit"))
     why = _missing(context, manifest) or _outdated(context, shelf, manifest)
     if why is None:
-        names = stage(context, shelf, manifest, OF_AN_EXPOSURE)
+        names = stage(context, shelf, manifest, (*OF_AN_EXPOSURE, *_OF_IMSETS))
         _stage_notes(context, shelf, manifest)
         why = _needs_intermediate(context)
         if why is None:

@@ -361,3 +361,33 @@ def test_a_real_subarray_is_calibrated_with_full_frame_references(
             product["SCI", 1].data, (level - dark) / flat, rtol=1e-5, atol=1e-2
         )
         assert product["SCI", 3].data.shape == (30, 30)
+
+
+def test_the_post_flash_of_acs_is_taken_from_the_combined_image(site: Site) -> None:
+    """acsrej adds FLASHDUR up; FLSHCORR comes after the dark of the sum."""
+    name, *members = site.simulate(
+        "--detector", "ACS/HRC", "--small", "--members", "2", "--dataset", "jsim03010"
+    )
+    references = site.root / "references"
+    dark = next(references.glob("*_drk.fits"))
+    flash = dark.with_name(dark.name.replace("_drk", "_fls"))
+    shutil.copy(dark, flash)
+    with fits.open(flash, mode="update") as hdus:
+        hdus[0].header["FILETYPE"] = "POST FLASH"
+        hdus["SCI"].data[:], hdus["ERR"].data[:], hdus["DQ"].data[:] = 3.0, 0.0, 0
+    images = []
+    for seconds in (4.0, 0.0):
+        for member in members:
+            raw = site.root / "incoming" / f"{member}_raw.fits"
+            edit(raw, FLSHCORR="PERFORM", FLASHDUR=seconds)
+            for node in MEMBER_NODES:
+                inside(site, node, member)
+        inside(site, "CRCOMB", name)
+        with fits.open(site.root / "work" / name / f"{name}_crj.fits", memmap=False) as hdus:
+            state = hdus[0].header["FLSHCORR"], hdus[0].header["FLASHDUR"]
+            images.append((state, hdus["SCI"].data.copy(), hdus["DQ"].data.copy()))
+    (with_flash, first, dq), (without, second, _) = images
+    assert (with_flash, without) == (("COMPLETE", 8.0), ("SKIPPED", 0.0))
+    flat = fits.getdata(next(references.glob("*_pfl.fits")), "SCI")
+    good = dq & 512 == 0
+    np.testing.assert_allclose((second - first)[good], 24.0 / flat[good], rtol=1e-3, atol=2e-3)

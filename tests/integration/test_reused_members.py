@@ -182,6 +182,7 @@ def test_associations_of_other_instruments(
     files = site.manifest(name)["files"]
     assert {f"{m}_flt.fits" for m in found} <= set(files)
     assert (f"{name}_drz.fits" in files) is ("MD" in common)
+    assert (f"{name}_crj.fits" in files) is ("CRCOMB" in common)
     assert f"{name}_preview.png" in files
     table = fits.getdata(site.archived(name, f"{name}_asn.fits"), 1)
     made = table["MEMPRSNT"][table["MEMTYPE"] == "PROD-CR1"]
