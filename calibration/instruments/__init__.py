@@ -49,6 +49,7 @@ _CCD = (
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
 )
+_CTE = (("PCTETAB", "PCTECORR"), ("DRKCFILE", "PCTECORR"))
 _STIS = (
     ("CCDTAB", ""),
     ("BPIXTAB", "DQICORR"),
@@ -61,7 +62,7 @@ _SATURATION = frozenset({"SATUFILE"})
 DETECTORS = {
     (d.instrument, d.name): d
     for d in (
-        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _SATURATION),
+        Detector("ACS", "WFC", "electrons", "jref", True, (*_CCD, *_CTE), _SATURATION),
         Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _SATURATION),
         Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _SATURATION | {"IMPHTTAB"}),
         Detector("STIS", "CCD", "counts", "oref", False, _STIS),

@@ -1,10 +1,15 @@
-"""CA: raw exposure to calibrated ``_flt`` (and ``_blv_tmp`` for a CR-split association)."""
+"""CA: raw exposure to calibrated ``_flt`` (and ``_blv_tmp`` for a CR-split association).
+
+With PCTECORR a second branch makes ``_flc`` (and ``_blc_tmp``): `charge_transfer`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from calibration.arrays.chip import mean_gain
+from calibration.arrays.chip import Chip, mean_gain
 from calibration.arrays.dark_flat import mean_of_good
 from calibration.arrays.kernel import calibrate
 from calibration.arrays.overscan import NoOverscan
@@ -13,6 +18,7 @@ from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.fits.planes import ImageSet
 from calibration.instruments import detector_of, is_performed
+from calibration.nodes import charge_transfer
 from calibration.nodes.exposure import Exposure, make_chip, open_exposure
 from calibration.nodes.photometry import photometry
 from calibration.nodes.products import Calibrated, write_product, write_trailer
@@ -30,13 +36,33 @@ def run(context: Context) -> None:
         return
     exposure = open_exposure(context, path.name, hdus, detector)
     keep = detector.order == "electrons" and is_performed(hdus[0].header, "CRCORR")
-    chips = [_calibrate(exposure, images, keep) for images in exposure.sets]
-    _tell(exposure, chips)
+    branches = charge_transfer.is_wanted(exposure)
+    chips = [_calibrate(exposure, images, keep or branches) for images in exposure.sets]
+    _tell_first(exposure, chips[0].chip)
+    branch = _split(exposure) if branches else None
+    _tell_second(exposure, chips[0].chip)
     if keep:
-        write_product(context, exposure, chips, "blv_tmp")
+        write_product(context, exposure, chips, "blv_tmp", consume=branch is None)
     photometry(exposure, [c.images for c in chips])
     write_product(context, exposure, chips, "flt")
     write_trailer(context, exposure)
+    if branch is not None:
+        for item in chips:  # written: their memory is wanted now
+            item.result.sci = item.result.err = item.result.dq = np.empty((0, 0))
+        charge_transfer.make_branch(context, branch, chips, keep=keep)
+        write_trailer(context, branch, "flc")
+
+
+def _split(exposure: Exposure) -> Exposure:
+    """Return the exposure as it is now, for the branch with CTE correction."""
+    branch = replace(
+        exposure,
+        primary=exposure.primary.copy(),
+        states=dict(exposure.states),
+        history=list(exposure.history),
+    )
+    exposure.states[charge_transfer.SWITCH] = "OMIT"
+    return branch
 
 
 def _calibrate(exposure: Exposure, images: ImageSet, keep: bool) -> Calibrated:
@@ -59,10 +85,9 @@ def _calibrate(exposure: Exposure, images: ImageSet, keep: bool) -> Calibrated:
     return Calibrated(images, where, chip, result)
 
 
-def _tell(exposure: Exposure, chips: list[Calibrated]) -> None:
-    """Note in states and history what the kernel did."""
+def _tell_first(exposure: Exposure, chip: Chip) -> None:
+    """Note in states and history what the kernel did before dark and flat."""
     references = exposure.references
-    chip = chips[0].chip
     exposure.history += ["CCD parameters table:", *references["CCDTAB"].history()]
     if is_performed(exposure.primary, "DQICORR"):
         table = references.get("BPIXTAB")
@@ -79,6 +104,11 @@ def _tell(exposure: Exposure, chips: list[Calibrated]) -> None:
                 "BLEVCORR by the classic fit: bias shift, cross talk and stripes not corrected"
             )
     exposure.history.append("Uncertainty array initialized.")
+
+
+def _tell_second(exposure: Exposure, chip: Chip) -> None:
+    """Note dark and flat."""
+    references = exposure.references
     if chip.dark is not None:
         exposure.done("DARKCORR", *references["DARKFILE"].history())
     if chip.flat is not None:

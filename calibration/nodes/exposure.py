@@ -19,7 +19,7 @@ from calibration.instruments.geometry import Geometry, ccd_row, layout, overscan
 from calibration.nodes.best_references import open_reference
 
 #: Steps that calacs or calwf3 have and this version has not: switched on, they are skipped aloud.
-NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "PCTECORR", "SINKCORR", "GLINCORR", "FLUXCORR")
+NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "SINKCORR", "GLINCORR", "FLUXCORR")
 
 
 class Row(dict[str, Any]):

@@ -17,6 +17,7 @@ from calibration.software import VERSION
 SCI_STATISTICS = (
     "NGOODPIX", "GOODMIN", "GOODMAX", "GOODMEAN", "SNRMIN", "SNRMAX", "SNRMEAN",
 )  # fmt: skip
+BEFORE_DARK = ("blv_tmp", "blc_tmp")
 
 
 @dataclass
@@ -48,24 +49,35 @@ def primary_header(exposure: Exposure, file: str, chips: list[Calibrated]) -> He
 
 
 def write_product(
-    context: Context, exposure: Exposure, chips: list[Calibrated], suffix: str
+    context: Context,
+    exposure: Exposure,
+    chips: list[Calibrated],
+    suffix: str,
+    *,
+    consume: bool = True,
 ) -> None:
-    """Write ``_flt``, or ``_blv_tmp``: the state before dark and flat."""
+    """Write ``_flt``, ``_flc``, or ``_blv_tmp``, ``_blc_tmp``: the state before dark and flat.
+
+    With `consume` the arrays must not be used afterwards.
+    """
+    before = suffix in BEFORE_DARK
     path = context.product(suffix)
     primary = primary_header(exposure, path.name, chips)
     primary.set("NEXTEND", 3 * len(chips))
-    if suffix == "blv_tmp":
+    if before:
         for switch in ("DARKCORR", "FLATCORR", "PHOTCORR"):
             if switch in exposure.states:
                 primary.set(switch, "PERFORM")
     hdus = [image_hdu(primary, None, primary=True)]
     for item in chips:
-        hdus += extensions(exposure, item, before=suffix == "blv_tmp")
+        hdus += extensions(exposure, item, before=before, consume=consume)
     write(path, hdus)
     step(f"CA {path.name} written")
 
 
-def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hdu]:
+def extensions(
+    exposure: Exposure, item: Calibrated, *, before: bool, consume: bool
+) -> list[Hdu]:
     """Return the SCI, ERR and DQ HDUs of one chip."""
     result = item.result
     arrays = result.before if before else (result.sci, result.err, result.dq)
@@ -89,7 +101,7 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         headers[0].set("MEANBLEV", header_float(sum(levels) / len(levels)))
     if not before and item.chip.dark is not None:
         headers[0].set("MEANDARK", header_float(result.mean_dark))
-    return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
+    return [image_hdu(h, a, consume=consume) for h, a in zip(headers, arrays, strict=True)]
 
 
 def unit_of(exposure: Exposure) -> str:
@@ -100,11 +112,13 @@ def unit_of(exposure: Exposure) -> str:
     return "ELECTRONS" if exposure.detector.order == "dn" and flat else "COUNTS"
 
 
-def write_trailer(context: Context, exposure: Exposure) -> None:
-    """Write the trailer: what was done, in words."""
+def write_trailer(context: Context, exposure: Exposure, branch: str = "") -> None:
+    """Write the trailer: what was done, in words; that of a `branch` is appended."""
     path = context.folder / f"{context.dataset}.tra"
     lines = [f"{VERSION} {exposure.file}", *exposure.history]
     lines += [f"{switch} {state}" for switch, state in sorted(exposure.states.items())]
+    if branch:
+        lines = [*path.read_text().splitlines(), "", f"_{branch}", *lines]
     draft = temporary(path)
     draft.write_text("\n".join(lines) + "\n")
     draft.replace(path)

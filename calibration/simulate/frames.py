@@ -11,13 +11,14 @@ import numpy as np
 
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
 from calibration.fits.header import Value
+from calibration.simulate import charge_transfer
 from calibration.simulate.detectors import ChipModel, Model
 from calibration.simulate.references import truth
 
 _SWITCHES = ("DQICORR", "BLEVCORR", "BIASCORR", "DARKCORR", "FLATCORR")
 _REFERENCES = (
     "BPIXTAB", "CCDTAB", "OSCNTAB", "BIASFILE", "DARKFILE", "PFLTFILE", "SATUFILE", "IMPHTTAB",
-    "CRREJTAB",
+    "CRREJTAB", "PCTETAB", "DRKCFILE",
 )  # fmt: skip
 SKY = 0.05
 STAMP = 10
@@ -33,6 +34,7 @@ class Scene:
     rays: int = 40
     seed: int = 1
     sky: float = SKY
+    cte: bool = False
     positions: dict[int, Any] = field(default_factory=dict)
 
     def catalogue(self, model: Model, chip: ChipModel) -> Any:
@@ -86,6 +88,8 @@ def expose(
     expected = light(model, chip, scene) * scene.seconds * known.flat + known.dark * scene.seconds
     electrons = random.poisson(expected).astype(np.float64) if noise else expected.copy()
     hit = _rays(electrons, scene.rays, random)
+    if scene.cte:
+        electrons = charge_transfer.trail(model, chip, electrons, start_of(scene, exposure))
     ny, nx = model.raw_height(chip), model.raw_width
     counts = np.zeros((ny, nx))
     rows = np.arange(ny)[:, None]
@@ -121,9 +125,14 @@ def raw_file(
     return hdus
 
 
+def start_of(scene: Scene, exposure: int) -> float:
+    """Return EXPSTART of an association's exposure, MJD."""
+    return 53000.5 + exposure * (scene.seconds + 120) / 86400
+
+
 def _primary(model: Model, dataset: str, scene: Scene, exposure: int, association: str) -> Header:
     header = Header()
-    start = 53000.5 + exposure * (scene.seconds + 120) / 86400
+    start = start_of(scene, exposure)
     cards: tuple[tuple[str, Value], ...] = (
         ("FILENAME", f"{dataset}_raw.fits"), ("FILETYPE", "SCI"), ("TELESCOP", "HST"),
         ("INSTRUME", model.instrument), ("EQUINOX", 2000.0), ("ROOTNAME", dataset),
@@ -142,6 +151,7 @@ def _primary(model: Model, dataset: str, scene: Scene, exposure: int, associatio
     header.set("PHOTCORR", "PERFORM" if model.photometry else "OMIT")
     header.set("CRCORR", "PERFORM" if association else "OMIT")
     header.set("DRIZCORR", "PERFORM")
+    header.set("PCTECORR", "PERFORM" if scene.cte else "OMIT")
     for key in _REFERENCES:
         header.set(key, "N/A")
     header.set("ASN_ID", association.upper() or "NONE")
