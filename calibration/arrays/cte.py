@@ -60,11 +60,11 @@ def _kept(density: Floats) -> Floats | None:
 
     In calacs charge in traps shrinks with the density of traps from row to row, and never grows.
     """
-    ratio = density[1:] / density[:-1]
-    if not (ratio < 1).any():
+    if not (density[1:] < density[:-1]).any():
         return None
-    out = np.ones_like(density)
-    np.cumprod(np.minimum(ratio, 1.0), axis=0, out=out[1:])
+    out = np.ones(density.shape)
+    np.divide(density[1:], density[:-1], out=out[1:], dtype=np.float64)
+    np.cumprod(np.minimum(out, 1.0, out=out), axis=0, out=out)
     return np.maximum(out, _LEAST)
 
 
@@ -74,7 +74,8 @@ def _shift(charge: Floats, density: Floats, kept: Floats | None, traps: Traps) -
     empty: Any = np.empty(0, np.intp)
     bands = _Bands(empty, empty, empty, np.empty(0))
     released, refilled = traps.released, traps.refilled
-    for row, packet in enumerate(charge):
+    for row in range(charge.shape[0]):
+        packet = charge[row]  # a view: changed in place
         share = None if kept is None else kept[row]
         if bands.column.size:
             bands.upper += 1
@@ -91,8 +92,9 @@ def _shift(charge: Floats, density: Floats, kept: Floats | None, traps: Traps) -
             packet += gain
         else:
             filled = traps.reached(packet)
-        packet -= traps.filled.take(filled) * density[row]
-        bands = _next(bands, filled, density[row] if share is None else density[row] / share, traps)
+        dense = density[row]
+        packet -= traps.filled.take(filled) * dense
+        bands = _next(bands, filled, dense if share is None else dense / share, traps)
 
 
 def _fill(

@@ -83,7 +83,7 @@ def _pull(observed: Floats, framed: Floats, rows: slice, noise: Any) -> Floats:
     here = framed[rows.start + 1 : rows.stop + 1]
     limit, four = noise * np.float32(0.33), np.float32(4) * noise * noise
     own = observed[rows] - here
-    out = np.clip(own, -1, 1) * _strong(own, four)
+    out: Floats = np.clip(own, -1, 1) * _strong(own, four)
     around = _mean_of_nine(observed, framed, rows)
     out += np.clip(around, -limit, limit) * _strong(around, np.float32(4.5) * four)
     for neighbour in (framed[rows.start : rows.stop], framed[rows.start + 2 : rows.stop + 2]):
@@ -94,8 +94,9 @@ def _pull(observed: Floats, framed: Floats, rows: slice, noise: Any) -> Floats:
 
 
 def _strong(value: Floats, scale: Any) -> Floats:
-    square = value * value
-    return square / (square + scale)
+    square: Floats = value * value
+    out: Floats = square / (square + scale)
+    return out
 
 
 def _mean_of_nine(observed: Floats, framed: Floats, rows: slice) -> Floats:

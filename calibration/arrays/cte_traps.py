@@ -77,9 +77,8 @@ class Traps:
 
     def _table(self, profile: Floats) -> Floats:
         out = np.zeros((self.level.size + 1, 1 << self.bits))
-        np.cumsum(
-            profile.T * (self.depth / self.shifts)[:, None], axis=0, out=out[1:, 1 : self.length + 1]
-        )
+        shares = profile.T * (self.depth / self.shifts)[:, None]
+        np.cumsum(shares, axis=0, out=out[1:, 1 : self.length + 1])
         return out.ravel()
 
     @cached_property
@@ -133,8 +132,8 @@ def density(sensitivity: Floats, rows: int, fraction: float) -> Floats:
     first = node.astype(int)
     part = (node - first)[:, None]
     low, high = sensitivity.T[first], sensitivity.T[first + 1]
-    out = (low + (high - low) * part) * ((index + 1) / _ROWS)[:, None] * fraction
-    return out.astype(np.float32)
+    out: Floats = (low + (high - low) * part) * ((index + 1) / _ROWS)[:, None] * fraction
+    return np.asarray(out, dtype=np.float32)
 
 
 def fraction_at(mjd: float, first: float, pinned: float) -> float:

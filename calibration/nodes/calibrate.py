@@ -51,6 +51,8 @@ def run(context: Context) -> None:
             item.result.sci = item.result.err = item.result.dq = np.empty((0, 0))
         charge_transfer.make_branch(context, branch, chips, keep=keep)
         write_trailer(context, branch, "flc")
+    else:
+        charge_transfer.remove_products(context)
 
 
 def _split(exposure: Exposure) -> Exposure:

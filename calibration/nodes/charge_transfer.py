@@ -66,6 +66,12 @@ def _obstacle(exposure: Exposure) -> tuple[str, str] | None:
     return None
 
 
+def remove_products(context: Context) -> None:
+    """Remove what an earlier run with PCTECORR left: the nodes that follow would take it."""
+    for suffix in ("flc", "blc_tmp"):
+        context.product(suffix).unlink(missing_ok=True)
+
+
 def make_branch(
     context: Context, exposure: Exposure, chips: list[Calibrated], *, keep: bool
 ) -> None:
@@ -104,7 +110,7 @@ def _correct_chip(
 ) -> None:
     """Replace SCI and ERR of the state before dark and flat by the corrected ones."""
     assert item.result.before is not None
-    sci, err, dq = item.result.before
+    sci, err, _ = item.result.before
     amps = item.where.amps
     try:
         for amp in amps:

@@ -38,12 +38,21 @@ def _products(context: Context, members: tuple[str, ...]) -> Iterator[Path]:
     for member in members:
         spectrum = context.product("qlx", member)
         yield spectrum if spectrum.is_file() else context.needs("flt", "CA", member)
-    for suffix in ("crj", "drz"):
+        if _must_be_corrected(context, member):
+            yield context.needs("flc", "CA", member)
+    for suffix in ("crj", "crc", "drz"):
         path = context.product(suffix)
         if path.is_file():
             yield path
         elif suffix == "drz" and _must_be_drizzled(context, members):
             context.needs("drz", "MD")
+
+
+def _must_be_corrected(context: Context, member: str) -> bool:
+    """Whether CA says of an exposure that it has a CTE-corrected product."""
+    note = context.work / member / f"{member}.tra"
+    corrected = context.product("flc", member).is_file()
+    return corrected or (note.is_file() and "PCTECORR COMPLETE" in note.read_text().splitlines())
 
 
 def _must_be_drizzled(context: Context, members: tuple[str, ...]) -> bool:
@@ -66,7 +75,15 @@ def product_faults(path: Path) -> list[str]:
         return faults + _spectrum_faults(hdus)
     faults += [
         f"{key} is still PERFORM"
-        for key in ("DQICORR", "BIASCORR", "BLEVCORR", "DARKCORR", "FLATCORR", "PHOTCORR")
+        for key in (
+            "DQICORR",
+            "BIASCORR",
+            "BLEVCORR",
+            "DARKCORR",
+            "FLATCORR",
+            "PHOTCORR",
+            "PCTECORR",
+        )
         if primary.text(key).upper() == "PERFORM"
     ]
     drizzled = path.name.endswith("_drz.fits")

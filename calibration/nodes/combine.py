@@ -1,4 +1,7 @@
-"""CRCOMB: the members of a CR-split association into one ``_crj`` free of cosmic rays."""
+"""CRCOMB: the members of a CR-split association into one ``_crj`` free of cosmic rays.
+
+Exposures with CTE correction make a ``_crc`` beside it.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,20 @@ from calibration.nodes.to_fits import copy_unpacked
 from calibration.software import VERSION
 
 
+@dataclass(frozen=True)
+class Branch:
+    """A branch of CA: suffixes before dark and flat, of the exposure, of the sum; the dark."""
+
+    before: str
+    single: str
+    total: str
+    dark: str
+
+
+PLAIN = Branch("blv_tmp", "flt", "crj", "DARKFILE")
+CTE = Branch("blc_tmp", "flc", "crc", "DRKCFILE")
+
+
 @dataclass
 class Input:
     """One member's file before dark and flat."""
@@ -67,7 +84,17 @@ def run(context: Context) -> None:
     if not any(_is_split(context, name) for name in members):
         step("CRCOMB nothing to do: CRCORR is not PERFORM in any exposure")
         return
-    inputs = [_open(context, name) for name in members]
+    _combine(context, members, PLAIN)
+    with_cte = [context.product(CTE.before, name).is_file() for name in members]
+    if all(with_cte):
+        _combine(context, members, CTE)
+    elif any(with_cte):
+        step(f"CRCOMB no _{CTE.total}: PCTECORR is not PERFORM in every exposure")
+
+
+def _combine(context: Context, members: Sequence[str], branch: Branch) -> None:
+    """Combine one branch of the members' calibration."""
+    inputs = [_open(context, name, branch) for name in members]
     _check(inputs)
     parameters = _parameters(context, inputs)
     exposure = open_exposure(
@@ -78,8 +105,8 @@ def run(context: Context) -> None:
         with timed(f"CRCOMB SCI,{number + 1} of {len(inputs)} exposures"):
             results.append(combine([_member(i, number) for i in inputs], parameters))
     for index, item in enumerate(inputs):
-        _flag_rays(context, item, [r.rays[index] for r in results])
-    _write(context, exposure, inputs, results, parameters)
+        _flag_rays(context, item, [r.rays[index] for r in results], branch)
+    _write(context, exposure, inputs, results, parameters, branch=branch)
 
 
 def _is_split(context: Context, name: str) -> bool:
@@ -88,8 +115,8 @@ def _is_split(context: Context, name: str) -> bool:
     return is_performed(read(path, headers_only=True)[0].header, "CRCORR")
 
 
-def _open(context: Context, name: str) -> Input:
-    path = context.needs("blv_tmp", "CA (with CRCORR = PERFORM)", name)
+def _open(context: Context, name: str, branch: Branch) -> Input:
+    path = context.needs(branch.before, "CA (with CRCORR = PERFORM)", name)
     hdus = read(path)
     return Input(name, path.name, hdus, image_sets(hdus, path.name))
 
@@ -158,9 +185,9 @@ def _parameters(context: Context, inputs: Sequence[Input]) -> Parameters:
         ) from error
 
 
-def _flag_rays(context: Context, item: Input, rays: Sequence[Any]) -> None:
+def _flag_rays(context: Context, item: Input, rays: Sequence[Any], branch: Branch) -> None:
     """Write the cosmic-ray flag into a member's ``_flt``: set where hit, cleared elsewhere."""
-    path = context.product("flt", item.name)
+    path = context.product(branch.single, item.name)
     if not path.is_file():
         return
     hdus = read(path)
@@ -182,17 +209,19 @@ def _write(
     inputs: Sequence[Input],
     results: Sequence[Combined],
     parameters: Parameters,
+    *,
+    branch: Branch,
 ) -> None:
     times = sum(item.time for item in inputs)
     dark_time = sum(i.primary.real("DARKTIME", i.time) for i in inputs)
-    dark = exposure.usable("DARKCORR", "DARKFILE")
+    dark = exposure.usable("DARKCORR", branch.dark)
     flat = exposure.usable("FLATCORR", "PFLTFILE")
     for switch, reference in (("DARKCORR", dark), ("FLATCORR", flat)):
         if reference is not None:
             exposure.done(switch, *reference.history())
     photometry(exposure, exposure.sets)
     context.folder.mkdir(parents=True, exist_ok=True)
-    path = context.product("crj")
+    path = context.product(branch.total)
     hdus = [image_hdu(_primary(context, exposure, inputs, results, parameters), None, primary=True)]
     for images, combined in zip(exposure.sets, results, strict=True):
         shape: Any = images.sci.shape

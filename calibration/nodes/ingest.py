@@ -14,10 +14,11 @@ from calibration.fits import read
 from calibration.nodes.association import members_of
 from calibration.references.reference_keys import reference_keys
 
-#: What is archived of each exposure and association. ``blv_tmp`` is there for exposures of a
-#: CR-split association only: with it a member can be combined again without being calibrated again.
-SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "blv_tmp", "flt", "qlx", "crj", "drz")
-_SCIENCE = ("flt", "qlx", "crj", "drz")
+_SCIENCE = ("flt", "flc", "qlx", "crj", "crc", "drz")
+#: What is archived of each exposure and association. ``blv_tmp`` (``blc_tmp``) is there for
+#: exposures of a CR-split association only: with it a member can be combined again without being
+#: calibrated again.
+SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "blv_tmp", "blc_tmp", *_SCIENCE)
 
 
 def run(context: Context) -> None:

@@ -16,7 +16,7 @@ from calibration.fits import Hdu, read
 from calibration.fits.files import temporary
 from calibration.fits.tables import read_columns
 
-_BEST_FIRST = ("drz", "crj", "flt", "qlx")
+_BEST_FIRST = ("drz", "crc", "crj", "flc", "flt", "qlx")
 PREVIEW_SIDE, THUMBNAIL_SIDE = 1024, 128
 _PREVIEWS = ((PREVIEW_SIDE, "_preview.png", "PNG"), (THUMBNAIL_SIDE, "_thumb.jpg", "JPEG"))
 

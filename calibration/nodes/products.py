@@ -75,9 +75,7 @@ def write_product(
     step(f"CA {path.name} written")
 
 
-def extensions(
-    exposure: Exposure, item: Calibrated, *, before: bool, consume: bool
-) -> list[Hdu]:
+def extensions(exposure: Exposure, item: Calibrated, *, before: bool, consume: bool) -> list[Hdu]:
     """Return the SCI, ERR and DQ HDUs of one chip."""
     result = item.result
     arrays = result.before if before else (result.sci, result.err, result.dq)

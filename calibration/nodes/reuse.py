@@ -22,7 +22,9 @@ from calibration.nodes.to_fits import TELEMETRY, find_delivered
 from calibration.software import VERSION
 
 _PRODUCTS = ("flt", "qlx")
-_INTERMEDIATE = "blv_tmp"
+#: By the product that each is needed beside.
+_INTERMEDIATE = {"flt": "blv_tmp", "flc": "blc_tmp"}
+_STAGED = (*_PRODUCTS, "flc", *_INTERMEDIATE.values())
 #: Made by CA and RF beside the products; wanted in the association's shelf as well.
 _NOTES = (".tra", "_references.json")
 
@@ -34,7 +36,7 @@ def run(context: Context) -> None:
     stage(context, shelf, manifest, (*RAW_SUFFIXES, "spt", "jit"))
     why = _missing(context, manifest) or _outdated(context, shelf, manifest)
     if why is None:
-        names = stage(context, shelf, manifest, (*_PRODUCTS, _INTERMEDIATE))
+        names = stage(context, shelf, manifest, _STAGED)
         _stage_notes(context, shelf, manifest)
         why = _needs_intermediate(context)
         if why is None:
@@ -98,11 +100,12 @@ def _outdated(context: Context, shelf: Path, manifest: dict[str, Any]) -> str | 
 
 def _needs_intermediate(context: Context) -> str | None:
     """Return why CRCOMB could not use what was staged."""
-    path = context.product("flt")
-    if not path.is_file() or context.product(_INTERMEDIATE).is_file():
-        return None
-    if is_performed(read(path, headers_only=True)[0].header, "CRCORR"):
-        return f"{_INTERMEDIATE} is not in the archive"
+    for product, intermediate in _INTERMEDIATE.items():
+        path = context.product(product)
+        if not path.is_file() or context.product(intermediate).is_file():
+            continue
+        if is_performed(read(path, headers_only=True)[0].header, "CRCORR"):
+            return f"{intermediate} is not in the archive"
     return None
 
 
