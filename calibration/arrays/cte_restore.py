@@ -23,6 +23,8 @@ _TWO, _THREE = -12.0, -15.0
 #: Share of the correction that is its uncertainty.
 _UNCERTAIN = np.float32(0.1)
 _TINY = 1e-30
+#: What is worked on at a time where order does not matter: temporary arrays stay small.
+_BLOCK_ROWS, _BLOCK_COLUMNS = 16, 256
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,10 @@ def _try(
     model = _invert(measured, density, noise * noise, traps, recipe.iterations)
     if not recipe.guard:
         return model.astype(np.float32), np.empty(0, np.intp), density[:, :0]
-    weaker = over_subtracted(model, measured, recipe.threshold)
+    blocks = (slice(c, c + _BLOCK_COLUMNS) for c in range(0, model.shape[1], _BLOCK_COLUMNS))
+    weaker = np.concatenate(
+        [over_subtracted(model[:, b], measured[:, b], recipe.threshold) for b in blocks], axis=1
+    )
     bad = np.flatnonzero(weaker.any(axis=0))
     weakened = density[:, bad] * (_WEAKER ** weaker[:, bad]).astype(np.float32)
     return model.astype(np.float32), bad, weakened
@@ -128,12 +133,14 @@ def _invert(
 ) -> Floats:
     model = measured.copy()
     for left in range(iterations, 0, -1):
-        excess = read_out(model, density, traps)
-        excess -= measured
-        if left > 1:  # near the read noise the changes are damped, but not the last ones
-            square = excess * excess
-            excess *= square / np.maximum(square + variance, _TINY)
-        model -= excess
+        seen = read_out(model, density, traps)
+        for start in range(0, model.shape[0], _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            excess = seen[rows] - measured[rows]
+            if left > 1:  # near the read noise the changes are damped, but not the last ones
+                square = excess * excess
+                excess *= square / np.maximum(square + variance, _TINY)
+            model[rows] -= excess
     return model
 
 
