@@ -13,7 +13,7 @@ from typing import Any
 from calibration.arrays.chip import Amp
 from calibration.arrays.cte_restore import Quadrant, correct
 from calibration.arrays.dark_flat import dark_and_flat, mean_of_good
-from calibration.context import Context, step, timed
+from calibration.context import Context, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.instruments import is_performed
 from calibration.instruments.read_out import as_read, as_shifted
@@ -23,8 +23,6 @@ from calibration.nodes.products import Calibrated, write_product
 from calibration.nodes.trap_table import PARALLEL, SERIAL, TrapSet, read_set
 
 SWITCH = "PCTECORR"
-#: MJD of the 2009 repair: from then on calacs corrects the serial transfer as well.
-REPAIR = 54962.0
 
 
 def is_wanted(exposure: Exposure) -> bool:
@@ -35,14 +33,13 @@ def is_wanted(exposure: Exposure) -> bool:
     CalibrationError
         CALIBRATION_ERROR when BLEVCORR is off: charge cannot be told from bias.
     """
-    if exposure.primary.text(SWITCH).upper() != "PERFORM":
+    is_acs = exposure.detector.order == "electrons"
+    if not is_acs or exposure.primary.text(SWITCH).upper() != "PERFORM":
         return False
     reason = _obstacle(exposure)
     if reason is not None:
-        state, text = reason
-        exposure.states[SWITCH] = state
-        exposure.history.append(f"{SWITCH} {state.lower()}: {text}")
-        step(f"CA {SWITCH} {state.lower()}: {text}")
+        exposure.states[SWITCH] = "OMITTED"
+        exposure.note(f"{SWITCH} omitted: {reason}")
         return False
     if exposure.usable(SWITCH, "PCTETAB") is None:
         return False
@@ -55,15 +52,11 @@ def is_wanted(exposure: Exposure) -> bool:
     return True
 
 
-def _obstacle(exposure: Exposure) -> tuple[str, str] | None:
+def _obstacle(exposure: Exposure) -> str | None:
     detector = exposure.detector
-    if detector.instrument == "WFC3":
-        return "SKIPPED", "not in this version of OWL's calibration"
     if detector.name != "WFC":
-        return "OMITTED", f"there is no model of the traps of {detector.instrument}/{detector.name}"
-    if exposure.primary.get("SUBARRAY") is True:
-        return "OMITTED", "subarrays are not corrected"
-    return None
+        return f"there is no model of the traps of {detector.instrument}/{detector.name}"
+    return "subarrays are not corrected" if exposure.is_subarray else None
 
 
 def remove_products(context: Context) -> None:
@@ -91,15 +84,20 @@ def make_branch(
     _record(exposure, table, parallel, serial, chips)
     if keep:
         write_product(context, exposure, chips, "blc_tmp", consume=False)
-    dark, flat = _second_references(exposure)
+    dark, flat = _second_references(exposure, chips)
     products = [_finish(exposure, item, dark, flat) for item in chips]
     photometry(exposure, [c.images for c in products])
     write_product(context, exposure, products, "flc")
 
 
+def needs_serial(exposure: Exposure) -> bool:
+    """Whether calacs corrects the serial transfer as well: since the repair of 2009."""
+    return exposure.is_after_repair
+
+
 def _serial(table: Reference, exposure: Exposure) -> dict[str, TrapSet]:
     """Return the serial sets by amplifier; none before the repair of 2009 or without them."""
-    if exposure.primary.real("EXPSTART", 0.0) < REPAIR:
+    if not needs_serial(exposure):
         return {}
     sets = {amp: read_set(table, version, exposure.primary) for amp, version in SERIAL.items()}
     return {amp: traps for amp, traps in sets.items() if traps is not None}
@@ -159,11 +157,14 @@ def _record(
     )
 
 
-def _second_references(exposure: Exposure) -> tuple[Reference | None, Reference | None]:
-    """Return DRKCFILE and the flat, and note them."""
+def _second_references(
+    exposure: Exposure, chips: Sequence[Calibrated]
+) -> tuple[Reference | None, Reference | None]:
+    """Return DRKCFILE and the flat, and note what will be done."""
     dark = exposure.usable("DARKCORR", "DRKCFILE")
     flat = exposure.usable("FLATCORR", "PFLTFILE")
-    for switch, reference in (("DARKCORR", dark), ("FLATCORR", flat)):
+    flash = exposure.references["FLSHFILE"] if chips[0].chip.flash is not None else None
+    for switch, reference in (("DARKCORR", dark), ("FLSHCORR", flash), ("FLATCORR", flat)):
         if reference is not None:
             exposure.done(switch, *reference.history())
     return dark, flat
@@ -172,15 +173,18 @@ def _second_references(exposure: Exposure) -> tuple[Reference | None, Reference 
 def _finish(
     exposure: Exposure, item: Calibrated, dark: Reference | None, flat: Reference | None
 ) -> Calibrated:
-    """Apply dark and flat to one chip of the branch."""
-    chip, shape = item.images.chip, item.where.shape
-    assert item.result.before is not None
-    dark_image = reference_image(dark, chip, shape)
-    flat_image = reference_image(flat, chip, shape)
-    result = dark_and_flat(item.result.before, dark_image, exposure.dark_time, flat_image)
-    item.result.before = None
-    result.levels = item.result.levels
+    """Apply dark, post-flash and flat to one chip of the branch."""
+    chip, where, old = item.chip, item.where, item.result
+    assert old.before is not None
+    trim = where.trim_x, where.trim_y
+    dark_image = reference_image(dark, item.images, where.shape, trim=trim)
+    flat_image = reference_image(flat, item.images, where.shape, trim=trim)
+    flash = None if chip.flash is None else (chip.flash, chip.flash_time)
+    result = dark_and_flat(old.before, dark_image, exposure.dark_time, flat_image, flash)
+    old.before = None
+    result.levels, result.mean_level = old.levels, old.mean_level
+    result.mean_flash = old.mean_flash
     if dark_image is not None:
-        result.mean_dark = mean_of_good(dark_image, exposure.dark_time, item.chip.serious)
+        result.mean_dark = mean_of_good(dark_image, exposure.dark_time, chip.serious)
     exposure.release()
-    return Calibrated(item.images, item.where, replace(item.chip, dark=dark_image), result)
+    return Calibrated(item.images, where, replace(chip, dark=dark_image), result)
