@@ -58,6 +58,8 @@ _ACS = (
     ("SNKCFILE", "SINKCORR"),
     ("FLSHFILE", "FLSHCORR"),
 )
+#: WFC only: there is no model of HRC's traps.
+_CTE = (("PCTETAB", "PCTECORR"), ("DRKCFILE", "PCTECORR"))
 _MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
 _UVIS = (
     *((key, "" if key == "OSCNTAB" else switch) for key, switch in _CCD),
@@ -122,7 +124,7 @@ DETECTORS = {
     (d.instrument, d.name): d
     for d in (
         Detector(
-            "ACS", "WFC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
+            "ACS", "WFC", "electrons", "jref", True, (*_ACS, *_CTE, *_DISTORTION),
             _SATURATION | _NO_DISTORTION,
         ),
         Detector(

@@ -65,6 +65,12 @@ def _raws(context: Context, members: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
+def _is_corrected(context: Context, name: str) -> bool:
+    """Whether CA's trailer says that PCTECORR was done (the ``_flt`` says OMIT, as calacs's)."""
+    note = context.work / name / f"{name}.tra"
+    return note.is_file() and "PCTECORR COMPLETE" in note.read_text().splitlines()
+
+
 def _require(context: Context, members: tuple[str, ...]) -> None:
     """Raise STEP_MISSING for a product that must be there and is not."""
     split: dict[str, bool] = {}
@@ -73,7 +79,7 @@ def _require(context: Context, members: tuple[str, ...]) -> None:
             continue
         path = context.needs("flt", "CA", name)
         primary = read(path, headers_only=True)[0].header
-        if primary.text("PCTECORR").upper() == "COMPLETE":
+        if _is_corrected(context, name):
             context.needs("flc", "CA", name)
         detector = detector_of(primary, path.name)
         split[name] = detector.instrument in _SPLIT and is_performed(primary, "CRCORR")

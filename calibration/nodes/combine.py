@@ -1,4 +1,7 @@
-"""CRCOMB: the members of a CR-split association into one ``_crj`` free of cosmic rays."""
+"""CRCOMB: the members of a CR-split association into one ``_crj`` free of cosmic rays.
+
+Exposures with CTE correction make a ``_crc`` beside it.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,20 @@ from calibration.nodes.photometry import photometry
 from calibration.nodes.products import save_trailer, trailer, unit_of
 from calibration.nodes.repeat import combined_extensions, sum_exposures
 from calibration.software import VERSION
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch of CA: suffixes before dark and flat, of the exposure, of the sum; the dark."""
+
+    before: str
+    single: str
+    total: str
+    dark: str
+
+
+PLAIN = Branch("blv_tmp", "flt", "crj", "DARKFILE")
+CTE = Branch("blc_tmp", "flc", "crc", "DRKCFILE")
 
 
 @dataclass
@@ -75,12 +92,24 @@ def run(context: Context) -> None:
         elif not any(_is_split(context, name) for name in group.members):
             step("CRCOMB nothing to do: CRCORR is not PERFORM in any exposure")
         else:
-            _combine(whole, group.members)
+            _combine_branches(whole, group.members)
 
 
-def _combine(context: Context, members: Sequence[str]) -> None:
-    """Combine one set of exposures; the context is the product's."""
-    inputs = [_open(context, name) for name in members]
+def _combine_branches(context: Context, members: Sequence[str]) -> None:
+    """Combine one set of exposures, and what CTE correction made of them."""
+    _combine(context, members, PLAIN)
+    with_cte = [context.product(CTE.before, name).is_file() for name in members]
+    if all(with_cte):
+        _combine(context, members, CTE)
+        return
+    context.product(CTE.total).unlink(missing_ok=True)
+    if any(with_cte):
+        step(f"CRCOMB no _{CTE.total}: PCTECORR is not PERFORM in every exposure")
+
+
+def _combine(context: Context, members: Sequence[str], branch: Branch) -> None:
+    """Combine one branch of the exposures' calibration; the context is the product's."""
+    inputs = [_open(context, name, branch) for name in members]
     _check(context, inputs)
     parameters = read_parameters(
         context, inputs[0].primary, inputs[0].file, [item.time for item in inputs]
@@ -94,8 +123,8 @@ def _combine(context: Context, members: Sequence[str]) -> None:
             noise = _noise(exposure, number)
             results.append(combine([_member(i, number, noise) for i in inputs], parameters))
     for index, item in enumerate(inputs):
-        _flag_rays(context, item, [r.rays[index] for r in results])
-    _write(context, exposure, inputs, results, parameters)
+        _flag_rays(context, item, [r.rays[index] for r in results], branch)
+    _write(context, exposure, inputs, results, parameters, branch=branch)
 
 
 def _noise(exposure: Exposure, number: int) -> Noise | None:
@@ -113,8 +142,8 @@ def _is_split(context: Context, name: str) -> bool:
     return not within and is_performed(primary, "CRCORR")
 
 
-def _open(context: Context, name: str) -> Input:
-    path = context.needs("blv_tmp", "CA (with CRCORR = PERFORM)", name)
+def _open(context: Context, name: str, branch: Branch) -> Input:
+    path = context.needs(branch.before, "CA (with CRCORR = PERFORM)", name)
     hdus = read(path)
     return Input(name, path.name, hdus, image_sets(hdus, path.name))
 
@@ -193,9 +222,9 @@ def read_parameters(
         ) from error
 
 
-def _flag_rays(context: Context, item: Input, rays: Sequence[Any]) -> None:
+def _flag_rays(context: Context, item: Input, rays: Sequence[Any], branch: Branch) -> None:
     """Write the cosmic-ray flag into a member's ``_flt``: set where hit, cleared elsewhere."""
-    path = context.product("flt", item.name)
+    path = context.product(branch.single, item.name)
     if not path.is_file():
         return
     hdus = read(path)
@@ -217,10 +246,12 @@ def _write(
     inputs: Sequence[Input],
     results: Sequence[Combined],
     parameters: Parameters,
+    *,
+    branch: Branch,
 ) -> None:
     times = sum(item.time for item in inputs)
     dark_time = sum(i.primary.real("DARKTIME", i.time) for i in inputs)
-    dark = exposure.usable("DARKCORR", "DARKFILE")
+    dark = exposure.usable("DARKCORR", branch.dark)
     flat = exposure.usable("FLATCORR", "PFLTFILE")
     flash, flash_time = _flash(exposure, inputs)
     steps = (("DARKCORR", dark), ("FLSHCORR", flash), ("FLATCORR", flat))
@@ -247,7 +278,7 @@ def _write(
         shaped.append((images, result))
     flux_correction(exposure, shaped)
     context.folder.mkdir(parents=True, exist_ok=True)
-    path = context.product("crj")
+    path = context.product(branch.total)
     hdus = [image_hdu(_primary(context, exposure, inputs, results, parameters), None, primary=True)]
     for images, result in shaped:
         for header in (h.header for h in (images.sci, images.err) if h is not None):
@@ -261,7 +292,11 @@ def _write(
     write(path, hdus)
     step(f"CRCOMB {path.name} written")
     names = [f"Input    {item.file}" for item in inputs]
-    save_trailer(context, [*names, *trailer(exposure), "CRCORR   COMPLETE"])
+    lines = [*names, *trailer(exposure), "CRCORR   COMPLETE"]
+    if branch is not PLAIN:
+        note = context.folder / f"{context.dataset}.tra"
+        lines = [*note.read_text().splitlines(), "", f"_{branch.total}", *lines]
+    save_trailer(context, lines)
 
 
 def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> None:

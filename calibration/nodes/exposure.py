@@ -27,7 +27,7 @@ REPAIR = 54962.0
 #: Steps that calacs or calwf3 have and this version has not: switched on, they are skipped aloud.
 NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "PCTECORR", "SINKCORR", "GLINCORR", "FLUXCORR")
 _KNOWN = {
-    "electrons": {"FLSHCORR", "SINKCORR"},
+    "electrons": {"FLSHCORR", "SINKCORR", "PCTECORR"},
     "dn": {"ATODCORR", "FLSHCORR", "FLUXCORR"},
     "counts": {"ATODCORR", "SHADCORR"},
 }

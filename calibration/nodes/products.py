@@ -20,6 +20,7 @@ from calibration.software import VERSION
 SCI_STATISTICS = (
     "NGOODPIX", "GOODMIN", "GOODMAX", "GOODMEAN", "SNRMIN", "SNRMAX", "SNRMEAN",
 )  # fmt: skip
+BEFORE_DARK = ("blv_tmp", "blc_tmp")
 
 
 @dataclass
@@ -55,13 +56,22 @@ def primary_header(exposure: Exposure, file: str, chips: list[Calibrated]) -> He
 
 
 def write_product(
-    context: Context, exposure: Exposure, chips: list[Calibrated], suffix: str
+    context: Context,
+    exposure: Exposure,
+    chips: list[Calibrated],
+    suffix: str,
+    *,
+    consume: bool = True,
 ) -> None:
-    """Write ``_flt``, or ``_blv_tmp``: the state before dark and flat."""
+    """Write ``_flt``, ``_flc``, or ``_blv_tmp``, ``_blc_tmp``: the state before dark and flat.
+
+    With `consume` the arrays must not be used afterwards.
+    """
+    before = suffix in BEFORE_DARK
     path = context.product(suffix)
     primary = primary_header(exposure, path.name, chips)
     primary.set("NEXTEND", 3 * len(chips))
-    if suffix == "blv_tmp":
+    if before:
         # WFC3's post-flash is subtracted before this state, that of ACS after it.
         later: tuple[str, ...] = ("DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR", "FLUXCORR")
         if exposure.detector.order == "electrons":
@@ -71,12 +81,14 @@ def write_product(
                 primary.set(switch, "PERFORM")
     hdus = [image_hdu(primary, None, primary=True)]
     for item in chips:
-        hdus += extensions(exposure, item, before=suffix == "blv_tmp")
+        hdus += extensions(exposure, item, before=before, consume=consume)
     write(path, hdus)
     step(f"CA {path.name} written")
 
 
-def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hdu]:
+def extensions(
+    exposure: Exposure, item: Calibrated, *, before: bool, consume: bool = True
+) -> list[Hdu]:
     """Return the SCI, ERR and DQ HDUs of one chip."""
     result = item.result
     arrays = result.before if before else (result.sci, result.err, result.dq)
@@ -104,7 +116,7 @@ def extensions(exposure: Exposure, item: Calibrated, *, before: bool) -> list[Hd
         headers[0].set("MEANDARK", header_float(result.mean_dark))
     if not before and result.mean_flash is not None:
         headers[0].set("MEANFLSH", header_float(result.mean_flash))
-    return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
+    return [image_hdu(h, a, consume=consume) for h, a in zip(headers, arrays, strict=True)]
 
 
 def unit_of(exposure: Exposure, *, before: bool = False) -> str:
@@ -119,6 +131,12 @@ def unit_of(exposure: Exposure, *, before: bool = False) -> str:
 def write_trailer(context: Context, exposure: Exposure) -> None:
     """Write the trailer: one line per fact, in the form that HST's trailers have."""
     save_trailer(context, [f"Input    {exposure.file}", *trailer(exposure)])
+
+
+def append_trailer(context: Context, exposure: Exposure, branch: str) -> None:
+    """Append what was done in another branch of CA, under its name."""
+    path = context.folder / f"{context.dataset}.tra"
+    save_trailer(context, [*path.read_text().splitlines(), "", f"_{branch}", *trailer(exposure)])
 
 
 def trailer(exposure: Exposure) -> list[str]:

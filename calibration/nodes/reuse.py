@@ -25,7 +25,8 @@ from calibration.software import VERSION
 from calibration.suffixes import OF_AN_EXPOSURE
 
 _PRODUCTS = ("flt", "x1d", "qlx")
-_INTERMEDIATE = "blv_tmp"
+#: By the product that each is needed beside.
+_INTERMEDIATE = {"flt": "blv_tmp", "flc": "blc_tmp"}
 #: CA makes these of one STIS file.
 _OF_IMSETS = ("sfl", "crj")
 #: Made by CA and RF beside the products; wanted in the association's shelf as well.
@@ -112,13 +113,14 @@ def _outdated(context: Context, shelf: Path, manifest: dict[str, Any]) -> str | 
 
 def _needs_intermediate(context: Context) -> str | None:
     """Return why CRCOMB could not use what was staged."""
-    path = context.product("flt")
-    if not path.is_file() or context.product(_INTERMEDIATE).is_file():
-        return None
-    primary = read(path, headers_only=True)[0].header
-    # STIS has its CR-split imsets in one file: CRCOMB has nothing to do with it
-    if is_performed(primary, "CRCORR") and primary.text("INSTRUME") != "STIS":
-        return f"{_INTERMEDIATE} is not in the archive"
+    for product, intermediate in _INTERMEDIATE.items():
+        path = context.product(product)
+        if not path.is_file() or context.product(intermediate).is_file():
+            continue
+        primary = read(path, headers_only=True)[0].header
+        # STIS has its CR-split imsets in one file: CRCOMB has nothing to do with it
+        if is_performed(primary, "CRCORR") and primary.text("INSTRUME") != "STIS":
+            return f"{intermediate} is not in the archive"
     return None
 
 

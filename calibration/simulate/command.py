@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rays", type=int, default=40, help="cosmic rays per chip and exposure")
     parser.add_argument("--saturated", type=int, default=0, help="stars beyond the full well")
     parser.add_argument("--defects", action="store_true", help="BPIXTAB's bad pixels are bad")
+    parser.add_argument("--cte", action="store_true", help="ACS/WFC: losses of charge transfer")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--engineering",
@@ -111,11 +112,16 @@ def _ccd(options: argparse.Namespace, detector: Model) -> list[str]:
 
     if options.references is None:
         raise CalibrationError(ExitCode.USAGE_ERROR, "--references is needed for CCD exposures")
-    write_references(detector, options.references)
+    if options.cte and (detector.instrument, detector.detector) != ("ACS", "WFC"):
+        raise CalibrationError(
+            ExitCode.USAGE_ERROR, "--cte is simulated for ACS/WFC only; correct --detector"
+        )
+    write_references(detector, options.references, cte=options.cte)
     name = dataset_name(options.dataset or detector.dataset)
     scene = Scene(
         options.seconds, options.stars, options.rays, options.seed,
         saturated=options.saturated, defects=options.defects, splits=options.splits,
+        cte=options.cte,
     )  # fmt: skip
     members = member_names(name, options.members) if options.members else [name]
     association = name if options.members else ""

@@ -11,6 +11,7 @@ import numpy as np
 
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
 from calibration.fits.header import Value
+from calibration.simulate import charge_transfer
 from calibration.simulate.defects import FULL_WELL, bright_stars, overflow, spoiled
 from calibration.simulate.detectors import ChipModel, Model
 from calibration.simulate.references import truth
@@ -19,6 +20,7 @@ _SWITCHES = ("DQICORR", "BLEVCORR", "BIASCORR", "DARKCORR", "FLATCORR")
 _REFERENCES = (
     "BPIXTAB", "CCDTAB", "OSCNTAB", "BIASFILE", "DARKFILE", "PFLTFILE", "SATUFILE", "IMPHTTAB",
     "CRREJTAB", "ATODTAB", "FLSHFILE", "SNKCFILE", "DFLTFILE", "LFLTFILE", "SHADFILE",
+    "PCTETAB", "DRKCFILE",
 )  # fmt: skip
 SKY = 0.05
 #: MJD of the first exposure.
@@ -34,7 +36,7 @@ class Scene:
     """What is on the sky and what goes wrong, the same for all exposures of an association.
 
     `saturated` is a number of stars per chip beyond `stars`; with `defects` the pixels that BPIXTAB
-    calls bad are bad.
+    calls bad are bad; with `cte` charge is lost on its way to the amplifiers.
     """
 
     seconds: float = 300.0
@@ -45,6 +47,7 @@ class Scene:
     saturated: int = 0
     defects: bool = False
     splits: int = 1
+    cte: bool = False
     positions: dict[int, Any] = field(default_factory=dict)
 
     def catalogue(self, model: Model, chip: ChipModel) -> Any:
@@ -136,6 +139,8 @@ def exposure_of(
         spoiled(model, chip, electrons)
     overflow(electrons, FULL_WELL * model.saturation)
     full = electrons > model.saturation
+    if scene.cte:
+        electrons = charge_transfer.trail(model, chip, electrons, _start_of(scene, exposure))
     ny, nx = model.raw_height(chip), model.raw_width
     counts = np.zeros((ny, nx))
     rows = np.arange(ny)[:, None]
@@ -197,8 +202,13 @@ def raw_file(
     return hdus
 
 
+def _start_of(scene: Scene, number: int) -> float:
+    """Return EXPSTART, MJD."""
+    return START + number * (scene.seconds + 120) / 86400
+
+
 def _times(scene: Scene, number: int) -> tuple[tuple[str, float], ...]:
-    start = START + number * (scene.seconds + 120) / 86400
+    start = _start_of(scene, number)
     end = start + scene.seconds / 86400
     return (
         ("EXPTIME", scene.seconds),
@@ -210,7 +220,7 @@ def _times(scene: Scene, number: int) -> tuple[tuple[str, float], ...]:
 
 def _primary(model: Model, dataset: str, scene: Scene, exposure: int, association: str) -> Header:
     header = Header()
-    start = START + exposure * (scene.seconds + 120) / 86400
+    start = _start_of(scene, exposure)
     cards: tuple[tuple[str, Value], ...] = (
         ("FILENAME", f"{dataset}_raw.fits"), ("FILETYPE", "SCI"), ("TELESCOP", "HST"),
         ("INSTRUME", model.instrument), ("EQUINOX", 2000.0), ("ROOTNAME", dataset),
@@ -230,6 +240,7 @@ def _primary(model: Model, dataset: str, scene: Scene, exposure: int, associatio
     split = association or scene.splits > 1
     header.set("CRCORR", "PERFORM" if split else "OMIT")
     header.set("DRIZCORR", "PERFORM")
+    header.set("PCTECORR", "PERFORM" if scene.cte else "OMIT")
     for key in _REFERENCES:
         header.set(key, "N/A")
     header.set("ASN_ID", association.upper() or "NONE")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
+from calibration.simulate import charge_transfer
 from calibration.simulate.defects import BAD_RUNS, blemish
 from calibration.simulate.detectors import ChipModel, Model
 
@@ -81,14 +82,18 @@ def stem(model: Model) -> str:
     return f"sim{model.detector.lower()}{model.width}"
 
 
-def write_references(model: Model, folder: Path) -> dict[str, str]:
-    """Write a detector's references; return keyword -> file name."""
+def write_references(model: Model, folder: Path, *, cte: bool = False) -> dict[str, str]:
+    """Write a detector's references, with `cte` also those of PCTECORR; return keyword -> name."""
     folder.mkdir(parents=True, exist_ok=True)
     out: dict[str, str] = {}
 
     def put(keyword: str, ending: str, filetype: str, hdus: list[Hdu]) -> None:
         name = f"{stem(model)}_{ending}.fits"
-        write(folder / name, [_primary(model, name, filetype, len(hdus)), *hdus])
+        primary = _primary(model, name, filetype, len(hdus))
+        if keyword == "PCTETAB":
+            for key, value in charge_transfer.keywords().items():
+                primary.header.set(key, value)
+        write(folder / name, [primary, *hdus])
         out[keyword] = name
 
     chips = [(chip, truth(model, chip)) for chip in model.chips]
@@ -110,6 +115,11 @@ def write_references(model: Model, folder: Path) -> dict[str, str]:
         put("SATUFILE", "sat", "SATURATION",
             images(lambda t: (np.full_like(t.bias, full), 0.0, None)))  # fmt: skip
         put("OSCNTAB", "osc", "OVERSCAN", [_oscntab(model)])
+    if cte:
+        # The simulated dark is that of the pixels, without losses: the branch with CTE
+        # correction needs no other one.
+        put("DRKCFILE", "dkc", "CTEDARK", images(lambda t: (t.dark, 1e-4, t.dark_dq)))
+        put("PCTETAB", "cte", "PIXCTE", charge_transfer.table(model))
     if model.step != 1.0:
         put("ATODTAB", "a2d", "ANALOG-TO-DIGITAL", [_atodtab(model)])
     if model.flash:
