@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from calibration.algorithm import Algorithm
 from calibration.exit_codes import TABLE, CalibrationError, ExitCode
 
 # A job has one core; a BLAS that starts a thread per core only burns CPU and memory.
@@ -30,12 +31,16 @@ NODES = {
     "PVW": "calibration.nodes.preview",
     "CL": "calibration.nodes.clean",
     "DAN": "calibration.nodes.receipt",
+    "JIT": "calibration.nodes.jitter",
+    "INGEST_ENG": "calibration.nodes.ingest_jitter",
 }
 TOOLS = {
     "simulate": "calibration.simulate.command",
     "stage": "calibration.simulate.stage",
     "header": "calibration.header_command",
     "affected": "calibration.references.affected",
+    "bench": "calibration.bench.command",
+    "references": "calibration.references.command",
     "exit-codes": "calibration.cli",
 }
 
@@ -54,6 +59,8 @@ def node_parser(node: str) -> argparse.ArgumentParser:
     parser.add_argument("--members", nargs="*", default=[])
     parser.add_argument("--association")
     parser.add_argument("--replace", action="store_true")
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--algorithm", choices=[str(a) for a in Algorithm], default="calacs")
     return parser
 
 
@@ -74,16 +81,27 @@ def run_node(node: str, arguments: list[str]) -> None:
         members=tuple(dataset_name(m) for m in members),
         association=dataset_name(options.association) if options.association else None,
         replace=options.replace,
+        options=dict(_pair(text) for text in options.option),
+        algorithm=Algorithm(options.algorithm),
     )
     import_module(NODES[node]).run(context)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise CalibrationError(ExitCode.USAGE_ERROR, f"--option {text}: it must be KEY=VALUE")
+    return key, value
 
 
 def _usage() -> str:
     nodes = " ".join(NODES)
     return (
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
-        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|bench|"
         f"exit-codes ...\nnodes: {nodes}\n"
+        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
+        f"references|exit-codes ...\nnodes: {nodes}\n"
     )
 
 

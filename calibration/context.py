@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from calibration.algorithm import Algorithm
 from calibration.exit_codes import CalibrationError, ExitCode
+from calibration.suffixes import RAW
 
 
 def step(text: str) -> None:
@@ -36,6 +38,10 @@ class Context:
         The association for which a member is worked on: its shelf holds members, too.
     replace
         Whether products that are current are to be made again.
+    options
+        The node's own parameters, by name; each node documents and checks its own.
+    algorithm
+        Whether STScI's slips are reproduced or corrected.
     """
 
     node: str
@@ -47,6 +53,8 @@ class Context:
     members: tuple[str, ...] = ()
     association: str | None = None
     replace: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+    algorithm: Algorithm = Algorithm.CALACS
 
     @property
     def folder(self) -> Path:
@@ -89,7 +97,7 @@ class Context:
         return found
 
 
-RAW_SUFFIXES = ("raw", "rawtag_a", "rawtag_b", "rawtag")
+RAW_SUFFIXES = RAW
 
 
 @contextmanager

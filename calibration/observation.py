@@ -7,43 +7,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from calibration.fits import Hdu, Header
+from calibration.suffixes import BY_SUFFIX
 
 MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _SECONDS = 86400.0
 
-#: Suffix -> (dataproduct_type, calib_level). Raw FITS files are level 1: instrumental data in a
-#: standard format; level 0 would be packets.
-PRODUCTS: dict[str, tuple[str, int]] = {
-    "raw": ("image", 1),
-    "rawtag": ("event", 1),
-    "rawtag_a": ("event", 1),
-    "rawtag_b": ("event", 1),
-    "spt": ("other", 1),
-    "jit": ("measurements", 1),
-    "asn": ("other", 1),
-    "blv_tmp": ("image", 1),
-    "flt": ("image", 2),
-    "qlx": ("spectrum", 1),
-    "crj": ("image", 3),
-    "drz": ("image", 3),
-    "trailer": ("other", 2),
-    "references": ("other", 1),
-    "preview": ("image", 2),
-    "thumb": ("image", 2),
-    "dan": ("other", 0),
-    "receipt": ("other", 1),
-}
 _FILTERS = ("FILTER1", "FILTER2", "FILTER", "OPT_ELEM")
 
 
 def product(suffix: str, obs_id: str) -> dict[str, Any]:
     """Return what the manifest says about the kind of a file."""
-    kind, level = PRODUCTS[suffix]
+    kind = BY_SUFFIX[suffix]
     return {
         "obs_id": obs_id,
-        "dataproduct_type": kind,
+        "dataproduct_type": kind.type,
         "dataproduct_subtype": suffix,
-        "calib_level": level,
+        "calib_level": kind.level,
     }
 
 

@@ -1,7 +1,8 @@
-"""Cosmic-ray rejection of exposures of the same field, as calacs's acsrej does it.
+"""Cosmic-ray rejection of exposures of the same field, as calacs's acsrej and calwf3's wf3rej.
 
-acsrej goes through the rows in order and changes its mask as it goes, so that what a ray spills
-into depends on the order. That order is kept; the work inside a row is vectorised.
+acsrej takes each pixel's noise from ERR, wf3rej computes it from read noise and expected signal.
+Both go through the rows in order and change their mask as they go, so that what a ray spills into
+depends on the order. That order is kept; the work inside a row is vectorised.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ _NOT_USED = SPILL | EXCLUDED | HIT
 
 @dataclass(frozen=True)
 class Parameters:
-    """One row of a CRREJTAB."""
+    """One row of a CRREJTAB.
+
+    acsrej keeps its marks in a copy of the input's flags, so an input flag of exactly 8 or 2 passes
+    for a hit or a spill. `corrected` keeps them apart: such pixels are excluded when `bad_input`
+    says so, used otherwise, and no input flag is lost.
+    """
 
     sigmas: tuple[float, ...]
     radius: float
@@ -33,16 +39,33 @@ class Parameters:
     bad_input: int
     initial: str
     sky: str
+    corrected: bool = False
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Where a pixel's noise is computed: (read noise / gain)**2 in DN**2, and e-/DN.
+
+    Both are float32 arrays that broadcast over the image (one value per column, or one).
+    """
+
+    read: Array
+    gain: Array
+
+    def variance(self, signal: Array) -> Array:
+        """Return the variance (DN**2) of pixels with this signal (DN, sky included)."""
+        return self.read + np.maximum(signal, np.float32(0)) / self.gain
 
 
 @dataclass(frozen=True)
 class Member:
-    """One exposure: electrons, their errors and flags, and the exposure time."""
+    """One exposure: electrons (or DN, with `noise`), errors, flags, and the exposure time."""
 
     sci: Array
     err: Array
     dq: Array
     time: float
+    noise: Noise | None = None
 
 
 @dataclass
@@ -81,14 +104,19 @@ def sky_levels(members: Sequence[Member], bad_input: int) -> list[float]:
 def _mode(values: Array, low: int, width: float, bins: int) -> float:
     index = np.trunc((values - np.float32(low)) / np.float32(width)).astype(np.int64)
     histogram = np.bincount(index[(index >= 0) & (index < bins)], minlength=bins)
-    peak = int(histogram.argmax())
+    return peak(histogram, low, width)
+
+
+def peak(histogram: Array, low: int, width: float) -> float:
+    """Return where a histogram has its peak, refined by a parabola."""
+    top = int(histogram.argmax())
     offset = np.float32(0)
-    if 0 < peak < bins - 1:
-        d1 = np.float32(histogram[peak] - histogram[peak - 1])
-        d2 = np.float32(histogram[peak] - histogram[peak + 1])
+    if 0 < top < len(histogram) - 1:
+        d1 = np.float32(histogram[top] - histogram[top - 1])
+        d2 = np.float32(histogram[top] - histogram[top + 1])
         offset = np.float32(0.5) * (d1 - d2) / (d1 + d2) if d1 + d2 else offset
     # single precision, as in acsrej: the last bit of the sky shows in the combined image
-    middle = np.float32(peak) + np.float32(0.5) + offset
+    middle = np.float32(top) + np.float32(0.5) + offset
     return float(middle * np.float32(width) + np.float32(low))
 
 
@@ -127,9 +155,16 @@ def combine(members: Sequence[Member], parameters: Parameters) -> Combined:
     ]
     bad = [(m.dq & parameters.bad_input) != 0 for m in members]
     average = initial_guess(rates, bad, parameters.initial)
+    first = _first_variance(members, skies, bad, parameters)
     last = len(parameters.sigmas) - 1
     for number, sigma in enumerate(parameters.sigmas):
-        state = _one_pass(members, rates, average, parameters, sigma)
+        tests = [
+            _tests(m, r, average, parameters, sigma, s)
+            if number or first is None
+            else _first_tests(r, average, first, parameters, sigma)
+            for m, r, s in zip(members, rates, skies, strict=True)
+        ]
+        state = _one_pass(members, rates, skies, tests, parameters)
         total = state.time
         fallback = np.float32(0) if number == last else average
         safe = np.where(total > 0, total, np.float32(1))
@@ -139,7 +174,8 @@ def combine(members: Sequence[Member], parameters: Parameters) -> Combined:
     safe = np.where(state.time > 0, state.time, np.float32(1))
     noise = np.sqrt(state.variance, dtype=np.float64)
     err = np.where(state.time > 0, (exposure / safe) * noise, 0.0).astype(np.float32)
-    err[0, 0] = -1.0  # acsrej marks its output so; the dark's errors make it positive again
+    if members[0].noise is None:
+        err[0, 0] = -1.0  # acsrej marks its output so; the dark's errors make it positive again
     rejected = sum(int(((m == HIT) | (m == SPILL)).sum()) for m in state.masks)
     return Combined(sci, err, state.dq, state.masks, skies, rejected)
 
@@ -164,15 +200,64 @@ def _offsets(radius: float) -> list[tuple[int, int]]:
     ]
 
 
-def _tests(
-    member: Member, rate: Array, average: Array, parameters: Parameters, sigma: float
+def _first_variance(
+    members: Sequence[Member], skies: Sequence[float], bad: Sequence[Array], parameters: Parameters
+) -> Array | None:
+    """Return wf3rej's variance of the first pass: that of the rate which is the minimum."""
+    if members[0].noise is None or parameters.initial.lower().startswith("med"):
+        return None
+    scale = np.float32(parameters.scale_noise / 100)
+    lowest: Array | None = None
+    variance: Array | None = None
+    for member, sky, flagged in zip(members, skies, bad, strict=True):
+        assert member.noise is not None
+        signal = np.maximum(member.sci - np.float32(sky), np.float32(0)) * scale
+        time = np.float32(member.time)
+        own = (member.noise.variance(member.sci) + signal * signal) / (time * time)
+        own = np.where(flagged, np.float32(0), own)
+        rate = (member.sci - np.float32(sky)) / time
+        kept = np.where(flagged, np.float32(0), rate)
+        if lowest is None or variance is None:
+            lowest, variance = kept, own
+            continue
+        lower = rate < lowest
+        lowest, variance = np.where(lower, kept, lowest), np.where(lower, own, variance)
+    return variance
+
+
+def _first_tests(
+    rate: Array, average: Array, variance: Array, parameters: Parameters, sigma: float
+) -> tuple[Array, Array]:
+    deviation = rate - average
+    square = deviation * deviation
+    limit = np.float32(sigma * sigma) * variance
+    return square > limit, _touches(square, limit, parameters)
+
+
+def _touches(square: Array, limit: Array, parameters: Parameters) -> Array:
+    """Return where a neighbour's ray is believed: not when the table gives no radius."""
+    if parameters.threshold <= 0 or parameters.radius <= 0:
+        return np.zeros_like(square, bool)
+    return np.asarray(square > np.float32(parameters.threshold * parameters.threshold) * limit)
+
+
+def _tests(  # noqa: PLR0917 - what one test needs
+    member: Member,
+    rate: Array,
+    average: Array,
+    parameters: Parameters,
+    sigma: float,
+    sky: float,
 ) -> tuple[Array, Array]:
     """Return where a pixel is a hit, and where it is touched by a neighbour's."""
     time = np.float32(member.time)
     time2 = time * time
     deviation = rate - average
     square = deviation * deviation
-    variance = member.err * member.err
+    if member.noise is None:
+        variance = member.err * member.err
+    else:
+        variance = member.noise.variance(average * time + np.float32(sky))
     scale = np.float32(parameters.scale_noise / 100)
     signal = scale * np.maximum(average * time, np.float32(0))
     sigma2 = np.float32(sigma * sigma)
@@ -186,17 +271,18 @@ def _tests(
 def _one_pass(
     members: Sequence[Member],
     rates: Sequence[Array],
-    average: Array,
+    skies: Sequence[float],
+    tests: Sequence[tuple[Array, Array]],
     parameters: Parameters,
-    sigma: float,
 ) -> _Pass:
-    shape = average.shape
+    shape = rates[0].shape
     zeros = np.zeros(shape, np.float32)
     out = _Pass(zeros, zeros.copy(), zeros.copy(), np.zeros(shape, np.int16), [])
-    tests = []
-    for member, rate in zip(members, rates, strict=True):
-        out.masks.append(np.array(member.dq, dtype=np.int16))
-        tests.append(_tests(member, rate, average, parameters, sigma))
+    own = []
+    for member, sky in zip(members, skies, strict=True):
+        out.masks.append(_first_mask(member, parameters))
+        # wf3rej adds the sky back, so that this is the signal as it was read
+        own.append(_variance(member, sky))
     offsets = _offsets(parameters.radius)
     everywhere = np.empty(shape[1], bool)
     for y in range(shape[0]):
@@ -204,17 +290,38 @@ def _one_pass(
         for n, member in enumerate(members):
             mask = out.masks[n]
             row = mask[y]
-            reached = row & ~np.int16(SPILL | COSMIC_RAY)
-            _flag_row(mask, y, tests[n], offsets, parameters.bad_input)
+            if parameters.corrected:
+                reached = member.dq[y] & ~np.int16(COSMIC_RAY)
+            else:
+                reached = row & ~np.int16(SPILL | COSMIC_RAY)
+                row[((row & parameters.bad_input) != 0) & (row != SPILL)] = EXCLUDED
+            _flag_row(mask, y, tests[n], offsets)
             out.dq[y] |= reached
             everywhere &= (row == HIT) | (row == SPILL)
             used = (row & _NOT_USED) == 0
             time = np.float32(member.time)
             out.rate_sum[y] += np.where(used, rates[n][y] * time, np.float32(0))
             out.time[y] += np.where(used, time, np.float32(0))
-            out.variance[y] += np.where(used, member.err[y] * member.err[y], np.float32(0))
+            out.variance[y] += np.where(used, own[n][y], np.float32(0))
         out.dq[y, everywhere] |= np.int16(COSMIC_RAY)
     return out
+
+
+def _variance(member: Member, sky: float) -> Array:
+    """Return each pixel's own variance, which the combined error is made of."""
+    if member.noise is None:
+        return member.err * member.err
+    time = np.float32(member.time)
+    signal = (member.sci - np.float32(sky)) / time * time + np.float32(sky)
+    return member.noise.variance(signal)
+
+
+def _first_mask(member: Member, parameters: Parameters) -> Array:
+    """Return the marks with which a pass begins."""
+    if parameters.corrected:
+        bad = (member.dq & parameters.bad_input) != 0
+        return np.where(bad, np.int16(EXCLUDED), np.int16(0))
+    return np.array(member.dq, dtype=np.int16)
 
 
 def _flag_row(
@@ -222,12 +329,10 @@ def _flag_row(
     y: int,
     tests: tuple[Array, Array],
     offsets: Sequence[tuple[int, int]],
-    bad_input: int,
 ) -> None:
-    """Flag one row of one member: exclude bad pixels, mark hits, and what they spill into."""
+    """Flag one row of one member: mark hits, and what they spill into."""
     hit, touched = tests
     row = mask[y]
-    row[((row & bad_input) != 0) & (row != SPILL)] = EXCLUDED
     columns = _hits(row, hit[y], touched[y], offsets)
     if not columns.size:
         return

@@ -1,21 +1,97 @@
-"""ACS up to ERR, one block of one amplifier: electrons from BIASCORR on."""
+"""ACS up to ERR, whole rows of a chip at a time: electrons from BIASCORR on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from calibration.arrays.chip import F32, I16, ZERO, Amp, Chip
-from calibration.arrays.levels import level_at, raw_values
-from calibration.arrays.saturation import bias_error, flag_full_well
+from calibration.arrays import dq as flags
+from calibration.arrays.block import ZERO, Block
+from calibration.arrays.chip import F32, Amp, Chip
+from calibration.arrays.levels import level_at
 
 
-def acs_block(chip: Chip, amp: Amp, raw_rows: slice) -> tuple[F32, F32, I16]:
+@dataclass(frozen=True)
+class Band:
+    """Rows of a chip that the same amplifiers read, from left to right.
+
+    Gain and squared read noise are rows of the product's width, so that a block needs no loop over
+    amplifiers; `columns` are the science columns of the raw frame.
+    """
+
+    amps: Sequence[Amp]
+    columns: slice
+    gain: F32
+    noise: F32
+
+    @classmethod
+    def of(cls, amps: Sequence[Amp], width: int) -> Band:
+        """Return the band of these amplifiers."""
+        gain, noise = np.empty(width, np.float32), np.empty(width, np.float32)
+        for amp in amps:
+            gain[amp.out_x] = amp.gain
+            noise[amp.out_x] = amp.read_noise
+        return cls(amps, slice(amps[0].raw_x.start, amps[-1].raw_x.stop), gain, noise * noise)
+
+
+def acs_block(chip: Chip, band: Band, raw_rows: slice, block: Block) -> None:
     """DQICORR, BIASCORR, gain, BLEVCORR, full well, ERR for one block: electrons."""
-    sci, dq = raw_values(chip, amp, raw_rows, amp.raw_x)
-    previous = bias_error(chip, amp, raw_rows) * np.float32(amp.gain)
-    if chip.subtract_level:
-        sci = (sci.astype(np.float64) - level_at(amp, raw_rows)).astype(np.float32)
-    flag_full_well(chip, sci, dq, raw_rows, amp)
-    noise = np.float32(amp.read_noise)
-    err = np.sqrt(np.maximum(sci, ZERO) + noise * noise + previous * previous)
-    return sci, err, dq
+    here = raw_rows, band.columns
+    _electrons(chip, band, here, block)
+    if chip.levelled is not None:
+        np.copyto(block.sci, chip.levelled[here])
+    elif chip.subtract_level:
+        # calacs subtracts in double and stores single
+        double = block.scratch.double(block.sci.shape)
+        np.copyto(double, block.sci)
+        for amp in band.amps:
+            double[:, amp.out_x] -= level_at(amp, raw_rows)
+        np.copyto(block.sci, double, casting="same_kind")
+    _full_well(chip, here, block)
+    _errors(chip, band, here, block)
+
+
+def _electrons(chip: Chip, band: Band, here: tuple[slice, slice], block: Block) -> None:
+    sci, scratch = block.sci, block.scratch
+    np.copyto(block.dq, chip.dq[here])
+    np.copyto(sci, chip.raw[here], casting="unsafe")
+    if chip.zero:
+        sci += np.float32(chip.zero)
+    if chip.a_to_d_limit is not None:
+        limit = np.float32(chip.a_to_d_limit)
+        full = np.greater_equal(sci, limit, out=scratch.mask(sci.shape))
+        block.flag(full, flags.A_TO_D_SATURATED)
+    if chip.bias is not None:
+        sci -= scratch.native(chip.bias.sci[here], 0)
+        block.flags(chip.bias.dq[here])
+    sci *= band.gain
+
+
+def _full_well(chip: Chip, here: tuple[slice, slice], block: Block) -> None:
+    if chip.full_well is not None:
+        limit: F32 | np.float32 = block.scratch.native(chip.full_well[here], 0)
+    elif chip.full_well_level is not None:
+        limit = np.float32(chip.full_well_level)
+    else:
+        return
+    above = np.greater(block.sci, limit, out=block.scratch.mask(block.sci.shape))
+    block.flag(above, flags.FULL_WELL)
+
+
+def _errors(chip: Chip, band: Band, here: tuple[slice, slice], block: Block) -> None:
+    err = block.err
+    if chip.only_read_noise:
+        np.sqrt(band.noise, out=err[0])
+        err[1:] = err[0]
+        return
+    np.maximum(block.sci, ZERO, out=err)
+    err += band.noise
+    if chip.bias is not None:
+        share = block.scratch.single(0, err.shape)
+        errors = block.scratch.native(chip.bias.err[here], 0)
+        np.multiply(errors, band.gain, out=share)  # its sign goes with the square
+        share *= share
+        err += share
+    np.sqrt(err, out=err)

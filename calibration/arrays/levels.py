@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from calibration.arrays import dq as flags
 from calibration.arrays.chip import F32, I16, Amp, Chip, f32
-from calibration.arrays.overscan import drift_slope, fit_level, line_medians
+from calibration.arrays.overscan import LevelFit, NoOverscan, drift_slope, fit_level, line_medians
 
 
 def raw_values(chip: Chip, amp: Amp, rows: slice, columns: slice) -> tuple[F32, I16]:
@@ -24,20 +24,48 @@ def raw_values(chip: Chip, amp: Amp, rows: slice, columns: slice) -> tuple[F32, 
     return counts, dq
 
 
+def readout_columns(chip: Chip) -> list[tuple[Amp, slice]]:
+    """Return which columns of the whole raw frame each amplifier read, overscan included."""
+    starts = [0, *(amp.raw_x.start for amp in chip.amps[1:])]
+    ends = [*starts[1:], chip.raw.shape[1]]
+    return [(amp, slice(*pair)) for amp, *pair in zip(chip.amps, starts, ends, strict=True)]
+
+
 def measure_levels(chip: Chip) -> None:
     """Fit every amplifier's bias level (and drift along the line) from the overscan."""
     lines = slice(chip.trim_y, chip.trim_y + chip.shape[0])
+    origin = chip.trim_y if chip.corrected else None
+    drift = _drift(chip)
     for amp in chip.amps:
+        if not amp.overscan:
+            amp.fit = LevelFit.default(amp.default_level)
+            continue
         parts = [raw_values(chip, amp, lines, slice(*section)) for section in amp.overscan]
         values = np.concatenate([p[0] for p in parts], axis=1)
         good = (np.concatenate([p[1] for p in parts], axis=1) & chip.serious) == 0
         noise = amp.read_noise if chip.electrons else amp.read_noise / amp.gain
-        amp.fit = fit_level(line_medians(values, good), noise)
+        try:
+            amp.fit = fit_level(line_medians(values, good), noise, origin)
+        except NoOverscan:
+            amp.fit = LevelFit.default(amp.default_level)
         if chip.virtual is not None:
-            columns = slice(*chip.virtual.columns)
-            values, dq = raw_values(chip, amp, slice(*chip.virtual.rows), columns)
-            good = (dq & chip.serious) == 0
-            amp.drift = drift_slope(values, good, range(*chip.virtual.columns))
+            amp.drift = drift
+
+
+def _drift(chip: Chip) -> float:
+    """Return the slope along the line; the virtual overscan of all amplifiers gives one slope."""
+    if chip.virtual is None:
+        return 0.0
+    rows, (first, end) = slice(*chip.virtual.rows), chip.virtual.columns
+    values, dqs = [], []
+    for amp, own in readout_columns(chip):
+        columns = slice(max(first, own.start), min(end, own.stop))
+        if columns.start < columns.stop:
+            part, dq = raw_values(chip, amp, rows, columns)
+            values.append(part)
+            dqs.append(dq)
+    good = (np.concatenate(dqs, axis=1) & chip.serious) == 0
+    return drift_slope(np.concatenate(values, axis=1), good, range(first, end))
 
 
 def level_at(amp: Amp, raw_rows: slice) -> NDArray[np.float64]:
@@ -57,6 +85,6 @@ def level_summary(chip: Chip) -> dict[str, float]:
     out = {}
     for amp in chip.amps:
         if amp.fit is not None:
-            middle = chip.raw.shape[1] / 2 - amp.drift_origin
+            middle = (amp.raw_x.stop - amp.raw_x.start) / 2 - amp.drift_origin
             out[amp.name] = float(amp.fit.at(rows).mean() + amp.drift * middle)
     return out

@@ -1,13 +1,13 @@
 """The bias level from the overscan columns, as calacs fits it (the classic path).
 
-calacs's quirks are kept on purpose: the clip limits are truncated to whole numbers, and the fit,
-made against the trimmed row, is evaluated at the untrimmed row.
+calacs's quirks are kept unless they are to be corrected: the clip limits are truncated to whole
+numbers, and the fit, made against the trimmed row, is evaluated at the untrimmed row.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,16 +18,27 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LevelFit:
-    """A straight line in row: ``intercept + slope * (row - centre)``."""
+    """A straight line in row: ``intercept + slope * (row - origin - centre)``.
+
+    `origin` is the first trimmed row, or 0 as calacs has it.
+    """
 
     intercept: float
     slope: float
     centre: int
     rejected: int
+    origin: int = 0
+    is_default: bool = False
+
+    @classmethod
+    def default(cls, level: float) -> LevelFit:
+        """Return the level that stands in where the overscan gives none (CCDBIAS)."""
+        return cls(level, 0.0, 0, 0, is_default=True)
 
     def at(self, rows: NDArray[np.int64]) -> F64:
         """Return the level at untrimmed rows."""
-        return np.asarray(self.intercept + self.slope * (rows - self.centre), dtype=np.float64)
+        away = rows - (self.origin + self.centre)
+        return np.asarray(self.intercept + self.slope * away, dtype=np.float64)
 
 
 class NoOverscan(ValueError):
@@ -47,21 +58,28 @@ def line_medians(values: NDArray[np.floating], good: NDArray[np.bool_]) -> F64:
     return np.asarray(out)
 
 
-def _keep(levels: F64, read_noise: float) -> tuple[NDArray[np.bool_], int]:
+def _whole(limit: float) -> float:
+    """Return the limit as calacs's integer `abs` leaves it."""
+    return float(abs(int(limit)))
+
+
+def _keep(
+    levels: F64, read_noise: float, limit_of: Callable[[float], float]
+) -> tuple[NDArray[np.bool_], int]:
     """Return which lines survive calacs's two single passes of one-sided clipping."""
     present = ~np.isnan(levels)
     mean = float(levels[present].mean())
     spread = float(levels[present].std(ddof=1)) if present.sum() > 1 else 0.0
     if mean > 0:
         spread = min(spread, math.sqrt(mean))
-    first = present & ~(levels > abs(int(3 * spread + mean)))
+    first = present & ~(levels > limit_of(3 * spread + mean))
     mean = float(levels[first].mean()) if first.any() else mean
-    above = levels > abs(int(3 * read_noise + mean))
+    above = levels > limit_of(3 * read_noise + mean)
     rejected = int((present & ~first).sum() + (present & above).sum())
     return first & ~above, rejected
 
 
-def fit_level(levels: F64, read_noise: float) -> LevelFit:
+def fit_level(levels: F64, read_noise: float, origin: int | None = None) -> LevelFit:
     """Fit the bias level of one amplifier.
 
     Parameters
@@ -70,10 +88,12 @@ def fit_level(levels: F64, read_noise: float) -> LevelFit:
         Median of each line of the trimmed area, NaN where a line has no usable pixel.
     read_noise
         In the unit of `levels`.
+    origin
+        First trimmed row: corrects calacs's two slips. None reproduces them.
     """
     if np.isnan(levels).all():
         raise NoOverscan("no usable overscan pixel")
-    keep, rejected = _keep(levels, read_noise)
+    keep, rejected = _keep(levels, read_noise, _whole if origin is None else float)
     if not keep.any():
         raise NoOverscan("every overscan line was rejected")
     centre = len(levels) // 2
@@ -82,7 +102,7 @@ def fit_level(levels: F64, read_noise: float) -> LevelFit:
     dx = x - x.mean()
     spread = float((dx * dx).sum())
     slope = float((dx * (y - y.mean())).sum()) / spread if spread else 0.0
-    return LevelFit(float(y.mean() - slope * x.mean()), slope, centre, rejected)
+    return LevelFit(float(y.mean() - slope * x.mean()), slope, centre, rejected, origin or 0)
 
 
 def drift_slope(

@@ -1,4 +1,4 @@
-"""Tangent-plane coordinates with optional SIP distortion, in plain numpy.
+"""Tangent-plane coordinates with optional distortion, in plain numpy.
 
 Pixels are 0-based, angles in degrees. Importing astropy.wcs alone costs 0.8 s of CPU.
 """
@@ -6,10 +6,12 @@ Pixels are 0-based, angles in degrees. Importing astropy.wcs alone costs 0.8 s o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from calibration.arrays.lookup import Offsets
 
 F64 = NDArray[np.float64]
 
@@ -28,6 +30,10 @@ class Wcs:
         2 x 2 matrix, degrees per pixel.
     sip_a, sip_b
         SIP polynomials: (power of u, power of v) -> coefficient.
+    detector
+        Offsets that take detector pixels to image pixels, before everything else (D2IM).
+    prior
+        Offsets that are added together with SIP, at the same pixels (CPDIS, HST's NPOL).
     """
 
     crpix: tuple[float, float]
@@ -35,6 +41,12 @@ class Wcs:
     cd: F64
     sip_a: Mapping[tuple[int, int], float] = field(default_factory=dict)
     sip_b: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    detector: Offsets | None = None
+    prior: Offsets | None = None
+
+    def without_tables(self) -> Wcs:
+        """Return the smooth part: polynomial and projection."""
+        return replace(self, detector=None, prior=None)
 
     @property
     def scale(self) -> float:
@@ -43,9 +55,14 @@ class Wcs:
 
     def to_sky(self, x: F64, y: F64) -> tuple[F64, F64]:
         """Return right ascension and declination of pixels."""
+        if self.detector is not None:
+            dx, dy = self.detector.shift(x, y)
+            x, y = x + dx, y + dy
         u, v = x - (self.crpix[0] - 1), y - (self.crpix[1] - 1)
+        du, dv = self.prior.shift(x, y) if self.prior is not None else (0.0, 0.0)
         if self.sip_a or self.sip_b:
-            u, v = u + _polynomial(self.sip_a, u, v), v + _polynomial(self.sip_b, u, v)
+            du, dv = du + _polynomial(self.sip_a, u, v), dv + _polynomial(self.sip_b, u, v)
+        u, v = u + du, v + dv
         xi = np.radians(self.cd[0, 0] * u + self.cd[0, 1] * v)
         eta = np.radians(self.cd[1, 0] * u + self.cd[1, 1] * v)
         ra0, dec0 = np.radians(self.crval)
@@ -87,28 +104,25 @@ def north_up(
     inputs: Iterable[tuple[Wcs, tuple[int, int]]], scale: float
 ) -> tuple[Wcs, tuple[int, int]]:
     """Return a north-up grid, and its shape, that just covers all inputs."""
+    return covering(inputs, np.array([[-scale, 0.0], [0.0, scale]]))
+
+
+def aligned(wcs: Wcs, scale: float) -> F64:
+    """Return the CD matrix of square pixels that lie along an image's axes."""
+    left, _, right = np.linalg.svd(wcs.cd)
+    return np.asarray(scale * (left @ right))
+
+
+def covering(inputs: Iterable[tuple[Wcs, tuple[int, int]]], cd: F64) -> tuple[Wcs, tuple[int, int]]:
+    """Return a grid with this CD matrix, and its shape, that just covers all inputs."""
     sky = [wcs.to_sky(*corners(shape)) for wcs, shape in inputs]
     ra = np.concatenate([s[0] for s in sky])
     dec = np.concatenate([s[1] for s in sky])
     ra0 = float(ra[0])
     offsets = (ra - ra0 + 180.0) % 360.0 - 180.0  # the field may straddle RA 0
     centre = ((ra0 + (offsets.min() + offsets.max()) / 2) % 360.0, (dec.min() + dec.max()) / 2)
-    cd = np.array([[-scale, 0.0], [0.0, scale]])
     trial = Wcs((1.0, 1.0), (float(centre[0]), float(centre[1])), cd)
     x, y = trial.to_pixel(ra, dec)
     left, bottom = float(np.floor(x.min() + 0.5)), float(np.floor(y.min() + 0.5))
     nx, ny = int(np.ceil(x.max() + 0.5) - left), int(np.ceil(y.max() + 0.5) - bottom)
     return Wcs((1.0 - left, 1.0 - bottom), trial.crval, cd), (ny, nx)
-
-
-def pixel_map(source: Wcs, target: Wcs, shape: tuple[int, int]) -> F64:
-    """Return, for every pixel of `source`, its position in `target` (ny, nx, 2)."""
-    ny, nx = shape
-    out = np.empty((ny, nx, 2))
-    x = np.arange(nx, dtype=np.float64)[None, :]
-    for start in range(0, ny, 64):
-        stop = min(start + 64, ny)
-        y = np.arange(start, stop, dtype=np.float64)[:, None]
-        sky = source.to_sky(*np.broadcast_arrays(x, y))
-        out[start:stop, :, 0], out[start:stop, :, 1] = target.to_pixel(*sky)
-    return out

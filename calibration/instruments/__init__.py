@@ -24,7 +24,8 @@ class Detector:
     drizzled
         Whether MD makes a product.
     references
-        Header keyword of each reference file -> the switch that needs it. ``""``: always.
+        Header keyword of each reference file -> the switch that needs it. ``""``: always;
+        :data:`ANY_STEP`: when any step is on (acquisition images of STIS have none).
     optional
         Keywords that may stay N/A although their switch is PERFORM.
     """
@@ -38,6 +39,9 @@ class Detector:
     optional: frozenset[str] = frozenset()
 
 
+#: In place of a switch: whenever one of them is on.
+ANY_STEP = "*"
+
 _CCD = (
     ("CCDTAB", ""),
     ("OSCNTAB", "BLEVCORR"),
@@ -49,26 +53,95 @@ _CCD = (
     ("IMPHTTAB", "PHOTCORR"),
     ("CRREJTAB", "CRCORR"),
 )
+_ACS = (
+    *((keyword, "BIASCORR" if keyword == "SATUFILE" else switch) for keyword, switch in _CCD),
+    ("SNKCFILE", "SINKCORR"),
+    ("FLSHFILE", "FLSHCORR"),
+)
+#: WFC only: there is no model of HRC's traps.
+_CTE = (("PCTETAB", "PCTECORR"), ("DRKCFILE", "PCTECORR"))
+_MORE_FLATS = (("DFLTFILE", "FLATCORR"), ("LFLTFILE", "FLATCORR"))
+_UVIS = (
+    *((key, "" if key == "OSCNTAB" else switch) for key, switch in _CCD),
+    ("ATODTAB", "ATODCORR"),
+    ("SNKCFILE", "DQICORR"),
+    ("FLSHFILE", "FLSHCORR"),
+    *_MORE_FLATS,
+)
 _STIS = (
-    ("CCDTAB", ""),
+    ("CCDTAB", ANY_STEP),
     ("BPIXTAB", "DQICORR"),
+    ("ATODTAB", "ATODCORR"),
     ("BIASFILE", "BIASCORR"),
+    ("CRREJTAB", "CRCORR"),
     ("DARKFILE", "DARKCORR"),
     ("PFLTFILE", "FLATCORR"),
+    *_MORE_FLATS,
+    ("SHADFILE", "SHADCORR"),
+    ("IMPHTTAB", "PHOTCORR"),
 )
+#: What calcos reads, by the step that reads it. Which of the optional ones a mode needs is decided
+#: by CRDS's rules and, in the end, by calcos.
+_COS = (
+    ("FLATFILE", "FLATCORR"),
+    ("BPIXTAB", "DQICORR"),
+    ("GSAGTAB", "DQICORR"),
+    ("SPOTTAB", "DQICORR"),
+    ("BRFTAB", "TEMPCORR"),
+    ("GEOFILE", "GEOCORR"),
+    ("DGEOFILE", "DGEOCORR"),
+    ("XWLKFILE", "XWLKCORR"),
+    ("YWLKFILE", "YWLKCORR"),
+    ("DEADTAB", "DEADCORR"),
+    ("PHATAB", "PHACORR"),
+    ("PHAFILE", "PHACORR"),
+    ("BRSTTAB", "BRSTCORR"),
+    ("BADTTAB", "BADTCORR"),
+    ("LAMPTAB", "WAVECORR"),
+    ("WCPTAB", "WAVECORR"),
+    ("DISPTAB", "X1DCORR"),
+    ("XTRACTAB", "X1DCORR"),
+    ("SPWCSTAB", "X1DCORR"),
+    ("TWOZXTAB", "ALGNCORR"),
+    ("PROFTAB", "ALGNCORR"),
+    ("TRACETAB", "TRCECORR"),
+    ("FLUXTAB", "FLUXCORR"),
+    ("IMPHTTAB", "PHOTCORR"),
+    ("TDSTAB", "TDSCORR"),
+    ("HVDSTAB", "HVDSCORR"),
+)
+_COS_OPTIONAL = frozenset(
+    {"GSAGTAB", "SPOTTAB", "BRFTAB", "PHATAB", "PHAFILE", "XTRACTAB", "SPWCSTAB", "TWOZXTAB",
+     "WCPTAB", "HVDSTAB", "IMPHTTAB", "TDSTAB"}
+)  # fmt: skip
 _SATURATION = frozenset({"SATUFILE"})
+_OPTIONAL_FLATS = frozenset({"DFLTFILE", "LFLTFILE"})
+#: What MD applies; without a file the header's own WCS is taken.
+_DISTORTION = (("IDCTAB", "DRIZCORR"), ("NPOLFILE", "DRIZCORR"), ("D2IMFILE", "DRIZCORR"))
+_NO_DISTORTION = frozenset(keyword for keyword, _ in _DISTORTION)
 
 DETECTORS = {
     (d.instrument, d.name): d
     for d in (
-        Detector("ACS", "WFC", "electrons", "jref", True, _CCD, _SATURATION),
-        Detector("ACS", "HRC", "electrons", "jref", True, _CCD, _SATURATION),
-        Detector("WFC3", "UVIS", "dn", "iref", True, _CCD, _SATURATION | {"IMPHTTAB"}),
-        Detector("STIS", "CCD", "counts", "oref", False, _STIS),
-        Detector("COS", "FUV", "events", "lref", False, ()),
-        Detector("COS", "NUV", "events", "lref", False, ()),
+        Detector(
+            "ACS", "WFC", "electrons", "jref", True, (*_ACS, *_CTE, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION,
+        ),
+        Detector(
+            "ACS", "HRC", "electrons", "jref", True, (*_ACS, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION,
+        ),
+        Detector(
+            "WFC3", "UVIS", "dn", "iref", True, (*_UVIS, *_DISTORTION),
+            _SATURATION | _NO_DISTORTION | _OPTIONAL_FLATS | {"IMPHTTAB", "SNKCFILE"},
+        ),
+        Detector(
+            "STIS", "CCD", "counts", "oref", False, _STIS, _OPTIONAL_FLATS | {"IMPHTTAB"},
+        ),
+        Detector("COS", "FUV", "events", "lref", False, _COS, _COS_OPTIONAL),
+        Detector("COS", "NUV", "events", "lref", False, _COS, _COS_OPTIONAL),
     )
-}
+}  # fmt: skip
 
 
 def detector_of(header: Header, file: str) -> Detector:
@@ -85,4 +158,6 @@ def detector_of(header: Header, file: str) -> Detector:
 
 def is_performed(header: Header, switch: str) -> bool:
     """Whether a calibration switch is PERFORM (or already COMPLETE: re-runs are idempotent)."""
+    if switch == ANY_STEP:
+        return any(is_performed(header, key) for key in header if key.endswith("CORR"))
     return not switch or header.text(switch).upper() in ("PERFORM", "COMPLETE")

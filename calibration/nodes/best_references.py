@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, read, write
 from calibration.fits.files import temporary
 from calibration.instruments import Detector, detector_of, is_performed
-from calibration.names import is_reference
-from calibration.references import local_index
+from calibration.names import is_reference, reference_file
+from calibration.references import local_index, store
 from calibration.software import versions
+
+#: How RF's own HISTORY cards begin.
+_NOTE = "HISTORY RF "
 
 
 def run(context: Context) -> None:
@@ -23,13 +28,15 @@ def run(context: Context) -> None:
     detector = detector_of(primary, path.name)
     wanted = _wanted(primary, detector)
     found = _choose(context, hdus, wanted)
-    _check(context, found, wanted, detector)
+    index = store.load(context.references)
+    files = _check(context, found, wanted, detector, index)
     changed = _update(primary, found, detector, wanted)
-    write(path, hdus, checksum=False)
     mapping = crds_mapping(context.references)
-    rule = f"crds {mapping.name}" if mapping else "local headers"
-    _record(context, found, rule, mapping.name if mapping else None)
-    step(f"RF {len(wanted)} references by {rule}, {changed} header values changed")
+    choice = _Choice(found, files, mapping.name if mapping else None, index["version"])
+    choice.write_header(primary)
+    write(path, hdus, checksum=False)
+    _record(context, choice)
+    step(f"RF {len(wanted)} references by {choice.rule}, {changed} header values changed")
 
 
 def chosen(context: Context, hdus: list[Hdu]) -> dict[str, str]:
@@ -82,37 +89,47 @@ def _by_headers(
             ExitCode.REFERENCE_MISSING,
             f"the references folder {context.references} does not exist; correct --references",
         )
+    if detector_of(primary, file).order == "events":
+        return {k: _own(primary, k) for k in wanted}
     when = local_index.exposure_time(primary, file)
     candidates = local_index.scan(context.references)
     prefer = local_index.preferred(context.references)
     return {k: local_index.choose(k, primary, when, candidates, prefer) for k in wanted}
 
 
-def locate(references: Path, name: str) -> Path | None:
-    """Return a reference file, gzipped or not; None when it is not there."""
-    for folder in (references, references / "references" / "hst"):
-        for ending in ("", ".gz"):
-            path = folder / f"{name}{ending}"
-            if path.is_file():
-                return path
-    return None
+def _own(primary: Header, keyword: str) -> str | None:
+    """Return what the header names: COS's files do not say in their headers for what they are."""
+    value = primary.text(keyword)
+    return reference_file(value, keyword) if is_reference(value) else None
 
 
 def _check(
-    context: Context, chosen: dict[str, str | None], wanted: list[str], detector: Detector
-) -> None:
-    missing = []
+    context: Context,
+    chosen: dict[str, str | None],
+    wanted: list[str],
+    detector: Detector,
+    index: dict[str, Any],
+) -> dict[str, store.Used]:
+    """Return the chosen files as they are; REFERENCE_MISSING names all that are not there."""
+    missing: list[str] = []
+    files: dict[str, store.Used] = {}
     for keyword in wanted:
         name = chosen.get(keyword)
-        if name is None and keyword not in detector.optional:
-            missing.append(f"no {keyword} fits the exposure")
-        elif name is not None and locate(context.references, name) is None:
+        if name is None:
+            if keyword not in detector.optional:
+                missing.append(f"no {keyword} fits the exposure")
+            continue
+        found = files.get(name) or store.used(context.references, name, index)
+        if found is None:
             missing.append(f"{keyword} = {name} is not there")
+        else:
+            files[name] = found
     if missing:
         raise CalibrationError(
             ExitCode.REFERENCE_MISSING,
             f"{context.references}: {'; '.join(missing)}; deliver the file, then run RF again",
         )
+    return files
 
 
 def _update(
@@ -132,19 +149,58 @@ def _update(
     return changed
 
 
-def _record(
-    context: Context, chosen: dict[str, str | None], rule: str, mapping: str | None
-) -> None:
+@dataclass(frozen=True)
+class _Choice:
+    """What was chosen, by what."""
+
+    chosen: dict[str, str | None]
+    files: dict[str, store.Used]
+    mapping: str | None
+    version: int
+
+    @property
+    def rule(self) -> str:
+        """The rule in words."""
+        return f"crds {self.mapping}" if self.mapping else "local headers"
+
+    def write_header(self, primary: Header) -> None:
+        """Write context, versions and digests, in place of those of an earlier RF."""
+        primary.cards = [card for card in primary.cards if not card.startswith(_NOTE)]
+        primary.remove()
+        crds = versions().get("crds", "N/A") if self.mapping else "N/A"
+        primary.set("CRDS_CTX", self.mapping or "N/A", "CRDS context of the references")
+        primary.set("CRDS_VER", crds, "version of the crds library")
+        primary.set("REFRULE", self.rule, "RF chose the references by")
+        primary.set("REFSTORE", self.version, "version of the reference store (0: no index)")
+        for keyword, name in self.chosen.items():
+            if name:
+                primary.history(f"RF {keyword} {name} sha256", f"RF {self.files[name].sha256}")
+
+    def record(self) -> dict[str, Any]:
+        """Return what is noted beside the products."""
+        return {
+            "rule": self.rule,
+            "context": self.mapping,
+            "store": self.version,
+            "references": {k: v for k, v in self.chosen.items() if v},
+            "files": {
+                name: {"sha256": used.sha256, "bytes": used.size, "version": used.version}
+                for name, used in sorted(self.files.items())
+            },
+            "software": versions(),
+        }
+
+
+def note_path(context: Context) -> Path:
+    """Path of RF's note in the work folder."""
+    return context.folder / f"{context.dataset}_references.json"
+
+
+def _record(context: Context, choice: _Choice) -> None:
     """Note the choice, and the software: whoever uses the product again must know both."""
-    path = context.folder / f"{context.dataset}_references.json"
-    content = {
-        "rule": rule,
-        "context": mapping,
-        "references": {k: v for k, v in chosen.items() if v},
-        "software": versions(),
-    }
+    path = note_path(context)
     draft = temporary(path)
-    draft.write_text(json.dumps(content, indent=1) + "\n")
+    draft.write_text(json.dumps(choice.record(), indent=1) + "\n")
     draft.replace(path)
 
 
@@ -159,10 +215,8 @@ def reference_path(context: Context, header: Header, keyword: str) -> Path | Non
     value = header.text(keyword)
     if not is_reference(value):
         return None
-    from calibration.names import reference_file
-
     name = reference_file(value, keyword)
-    path = locate(context.references, name)
+    path = store.locate(context.references, name)
     if path is None:
         raise CalibrationError(
             ExitCode.REFERENCE_MISSING,

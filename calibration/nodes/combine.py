@@ -1,38 +1,56 @@
-"""CRCOMB: the members of a CR-split association into one ``_crj`` free of cosmic rays."""
+"""CRCOMB: the members of a CR-split association into one ``_crj`` free of cosmic rays.
+
+Exposures with CTE correction make a ``_crc`` beside it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from calibration.algorithm import KEYWORD, algorithm_of, record_algorithm
 from calibration.arrays.chip import Result
-from calibration.arrays.crrej import Combined, Member, Parameters, combine
+from calibration.arrays.counts import finish
+from calibration.arrays.crrej import Combined, Member, Noise, Parameters, combine
 from calibration.arrays.dark_flat import dark_and_flat
 from calibration.arrays.dq import COSMIC_RAY
-from calibration.arrays.statistics import statistics
 from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, image_hdu, read, write
 from calibration.fits.planes import ImageSet, image_sets
-from calibration.fits.tables import read_columns
 from calibration.instruments import detector_of, is_performed
-from calibration.nodes.association import members_of, table_path
+from calibration.nodes.association import exposure_sets, members_of
 from calibration.nodes.best_references import open_reference
+from calibration.nodes.counts_exposure import noise_of, trimmed_chip
+from calibration.nodes.counts_steps import flux_correction
 from calibration.nodes.exposure import (
     Exposure,
     Reference,
     header_float,
     open_exposure,
     reference_image,
-    set_statistics,
 )
 from calibration.nodes.photometry import photometry
-from calibration.nodes.products import SCI_STATISTICS
-from calibration.nodes.to_fits import copy_unpacked
+from calibration.nodes.products import save_trailer, trailer, unit_of
+from calibration.nodes.repeat import combined_extensions, sum_exposures
 from calibration.software import VERSION
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch of CA: suffixes before dark and flat, of the exposure, of the sum; the dark."""
+
+    before: str
+    single: str
+    total: str
+    dark: str
+
+
+PLAIN = Branch("blv_tmp", "flt", "crj", "DARKFILE")
+CTE = Branch("blc_tmp", "flc", "crc", "DRKCFILE")
 
 
 @dataclass
@@ -64,39 +82,81 @@ def run(context: Context) -> None:
             f"{context.dataset} has no members: neither --members nor {context.dataset}_asn.fits "
             f"in {context.incoming} names any",
         )
-    if not any(_is_split(context, name) for name in members):
-        step("CRCOMB nothing to do: CRCORR is not PERFORM in any exposure")
+    groups = exposure_sets(context)
+    if not groups:
+        step("CRCOMB nothing to do: the association's exposures are dithered, MD combines them")
+    for group in groups:
+        whole = replace(context, dataset=group.product, members=group.members)
+        if group.kind == "RP" and not any(_is_split(context, name) for name in group.members):
+            sum_exposures(whole, group.members)
+        elif not any(_is_split(context, name) for name in group.members):
+            step("CRCOMB nothing to do: CRCORR is not PERFORM in any exposure")
+        else:
+            _combine_branches(whole, group.members)
+
+
+def _combine_branches(context: Context, members: Sequence[str]) -> None:
+    """Combine one set of exposures, and what CTE correction made of them."""
+    _combine(context, members, PLAIN)
+    with_cte = [context.product(CTE.before, name).is_file() for name in members]
+    if all(with_cte):
+        _combine(context, members, CTE)
         return
-    inputs = [_open(context, name) for name in members]
-    _check(inputs)
-    parameters = _parameters(context, inputs)
+    context.product(CTE.total).unlink(missing_ok=True)
+    if any(with_cte):
+        step(f"CRCOMB no _{CTE.total}: PCTECORR is not PERFORM in every exposure")
+
+
+def _combine(context: Context, members: Sequence[str], branch: Branch) -> None:
+    """Combine one branch of the exposures' calibration; the context is the product's."""
+    inputs = [_open(context, name, branch) for name in members]
+    _check(context, inputs)
+    parameters = read_parameters(
+        context, inputs[0].primary, inputs[0].file, [item.time for item in inputs]
+    )
     exposure = open_exposure(
         context, inputs[0].file, inputs[0].hdus, detector_of(inputs[0].primary, inputs[0].file)
     )
     results = []
     for number in range(len(inputs[0].sets)):
         with timed(f"CRCOMB SCI,{number + 1} of {len(inputs)} exposures"):
-            results.append(combine([_member(i, number) for i in inputs], parameters))
+            noise = _noise(exposure, number)
+            results.append(combine([_member(i, number, noise) for i in inputs], parameters))
     for index, item in enumerate(inputs):
-        _flag_rays(context, item, [r.rays[index] for r in results])
-    _write(context, exposure, inputs, results, parameters)
+        _flag_rays(context, item, [r.rays[index] for r in results], branch)
+    _write(context, exposure, inputs, results, parameters, branch=branch)
+
+
+def _noise(exposure: Exposure, number: int) -> Noise | None:
+    """Return wf3rej's noise model; acsrej takes ERR."""
+    if exposure.detector.order == "electrons":
+        return None
+    return noise_of(trimmed_chip(exposure, exposure.sets[number], 0.0))
 
 
 def _is_split(context: Context, name: str) -> bool:
-    """Whether an exposure is to be combined (a dithered one is not: MD does that)."""
+    """Whether an exposure is to be combined here (STIS has its CR-split imsets in one file)."""
     path = context.needs("flt", "CA", name)
-    return is_performed(read(path, headers_only=True)[0].header, "CRCORR")
+    primary = read(path, headers_only=True)[0].header
+    within = detector_of(primary, path.name).order == "counts"
+    return not within and is_performed(primary, "CRCORR")
 
 
-def _open(context: Context, name: str) -> Input:
-    path = context.needs("blv_tmp", "CA (with CRCORR = PERFORM)", name)
+def _open(context: Context, name: str, branch: Branch) -> Input:
+    path = context.needs(branch.before, "CA (with CRCORR = PERFORM)", name)
     hdus = read(path)
     return Input(name, path.name, hdus, image_sets(hdus, path.name))
 
 
-def _check(inputs: Sequence[Input]) -> None:
+def _check(context: Context, inputs: Sequence[Input]) -> None:
     first = inputs[0]
     for item in inputs:
+        if algorithm_of(item.primary) != context.algorithm:
+            raise CalibrationError(
+                ExitCode.ASSOCIATION_ERROR,
+                f"{item.file}: {KEYWORD} = {algorithm_of(item.primary)!r}, but this run's "
+                f"algorithm is {context.algorithm!s}; calibrate the member again",
+            )
         if item.time <= 0:
             raise CalibrationError(
                 ExitCode.ASSOCIATION_ERROR,
@@ -116,11 +176,11 @@ def _check(inputs: Sequence[Input]) -> None:
             )
 
 
-def _member(item: Input, number: int) -> Member:
+def _member(item: Input, number: int, noise: Noise | None) -> Member:
     images = item.sets[number]
     err = images.err.image() if images.err else np.zeros(images.sci.shape, np.float32)
     dq = images.dq.image() if images.dq else np.zeros(images.sci.shape, np.int16)
-    return Member(images.sci.image(), err, dq, item.time)
+    return Member(images.sci.image(), err, dq, item.time, noise)
 
 
 def choose_row(rows: Sequence[Mapping[str, Any]], count: int, mean: float) -> Mapping[str, Any]:
@@ -132,17 +192,20 @@ def choose_row(rows: Sequence[Mapping[str, Any]], count: int, mean: float) -> Ma
     return min(fitting, key=lambda row: float(row["MEANEXP"]))
 
 
-def _parameters(context: Context, inputs: Sequence[Input]) -> Parameters:
-    opened = open_reference(context, inputs[0].primary, "CRREJTAB")
+def read_parameters(
+    context: Context, primary: Header, file: str, times: Sequence[float]
+) -> Parameters:
+    """Return the parameters of CRREJTAB for exposures (or imsets) of these times."""
+    opened = open_reference(context, primary, "CRREJTAB")
     if opened is None:
         raise CalibrationError(
             ExitCode.REFERENCE_MISSING,
-            f"{inputs[0].file}: CRREJTAB names no file; set CRCORR to PERFORM, then run RF again",
+            f"{file}: CRREJTAB names no file; set CRCORR to PERFORM, then run RF again",
         )
     table = Reference("CRREJTAB", *opened)
-    mean = sum(item.time for item in inputs) / len(inputs)
+    mean = sum(times) / len(times)
     try:
-        row = choose_row(table.rows(), len(inputs), mean)
+        row = choose_row(table.rows(), len(times), mean)
         return Parameters(
             sigmas=tuple(float(s) for s in str(row["CRSIGMAS"]).split(",")),
             radius=float(row["CRRADIUS"]),
@@ -151,6 +214,7 @@ def _parameters(context: Context, inputs: Sequence[Input]) -> Parameters:
             bad_input=int(row["BADINPDQ"]),
             initial=str(row["INITGUES"]).strip(),
             sky=str(row["SKYSUB"]).strip(),
+            corrected=context.algorithm.corrects,
         )
     except (LookupError, ValueError) as error:
         raise CalibrationError(
@@ -158,9 +222,9 @@ def _parameters(context: Context, inputs: Sequence[Input]) -> Parameters:
         ) from error
 
 
-def _flag_rays(context: Context, item: Input, rays: Sequence[Any]) -> None:
+def _flag_rays(context: Context, item: Input, rays: Sequence[Any], branch: Branch) -> None:
     """Write the cosmic-ray flag into a member's ``_flt``: set where hit, cleared elsewhere."""
-    path = context.product("flt", item.name)
+    path = context.product(branch.single, item.name)
     if not path.is_file():
         return
     hdus = read(path)
@@ -182,42 +246,82 @@ def _write(
     inputs: Sequence[Input],
     results: Sequence[Combined],
     parameters: Parameters,
+    *,
+    branch: Branch,
 ) -> None:
     times = sum(item.time for item in inputs)
     dark_time = sum(i.primary.real("DARKTIME", i.time) for i in inputs)
-    dark = exposure.usable("DARKCORR", "DARKFILE")
+    dark = exposure.usable("DARKCORR", branch.dark)
     flat = exposure.usable("FLATCORR", "PFLTFILE")
-    for switch, reference in (("DARKCORR", dark), ("FLATCORR", flat)):
+    flash, flash_time = _flash(exposure, inputs)
+    steps = (("DARKCORR", dark), ("FLSHCORR", flash), ("FLATCORR", flat))
+    for switch, reference in steps:
         if reference is not None:
             exposure.done(switch, *reference.history())
     photometry(exposure, exposure.sets)
-    context.folder.mkdir(parents=True, exist_ok=True)
-    path = context.product("crj")
-    hdus = [image_hdu(_primary(context, exposure, inputs, results, parameters), None, primary=True)]
+    shaped: list[tuple[ImageSet, Result]] = []
     for images, combined in zip(exposure.sets, results, strict=True):
-        shape: Any = images.sci.shape
-        result = dark_and_flat(
-            (combined.sci, combined.err, combined.dq),
-            reference_image(dark, images.chip, shape),
-            dark_time,
-            reference_image(flat, images.chip, shape),
-        )
-        hdus += _extensions(images, result, len(inputs))
+        image = combined.sci, combined.err, combined.dq
+        if exposure.detector.order == "electrons":
+            shape: Any = images.sci.shape
+            flashed = reference_image(flash, images, shape)
+            result = dark_and_flat(
+                image,
+                reference_image(dark, images, shape),
+                dark_time,
+                reference_image(flat, images, shape),
+                (flashed, flash_time) if flashed else None,
+            )
+        else:
+            images.sci.header.set("NCOMBINE", len(inputs))
+            result = finish(image, trimmed_chip(exposure, images, times))
+        shaped.append((images, result))
+    flux_correction(exposure, shaped)
+    context.folder.mkdir(parents=True, exist_ok=True)
+    path = context.product(branch.total)
+    hdus = [image_hdu(_primary(context, exposure, inputs, results, parameters), None, primary=True)]
+    for images, result in shaped:
+        for header in (h.header for h in (images.sci, images.err) if h is not None):
+            header.set("BUNIT", unit_of(exposure))
+        hdus += combined_extensions(images, result, len(inputs))
+    if flash is not None:
+        hdus[0].header.set("FLASHDUR", header_float(flash_time))
     hdus[0].header.set("FILENAME", path.name)
     hdus[0].header.set("EXPTIME", times)
     hdus[0].header.set("DARKTIME", header_float(dark_time))
     write(path, hdus)
     step(f"CRCOMB {path.name} written")
+    names = [f"Input    {item.file}" for item in inputs]
+    lines = [*names, *trailer(exposure), "CRCORR   COMPLETE"]
+    if branch is not PLAIN:
+        note = context.folder / f"{context.dataset}.tra"
+        lines = [*note.read_text().splitlines(), "", f"_{branch.total}", *lines]
+    save_trailer(context, lines)
 
 
-def _extensions(images: ImageSet, result: Result, count: int) -> list[Hdu]:
-    headers = [h.header.copy() if h else Header() for h in (images.sci, images.err, images.dq)]
-    good = (result.dq & headers[0].integer("SDQFLAGS", 31743)) == 0
-    set_statistics(headers[0], statistics(result.sci, result.err, good), SCI_STATISTICS)
-    set_statistics(headers[1], statistics(result.err, None, good), SCI_STATISTICS[:4])
-    headers[0].set("NCOMBINE", count)
-    arrays = (result.sci, result.err, result.dq)
-    return [image_hdu(h, a, consume=True) for h, a in zip(headers, arrays, strict=True)]
+def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> None:
+    """Write how cosmic rays were rejected into a primary header."""
+    for key, value in (
+        ("INITGUES", parameters.initial), ("SKYSUB", parameters.sky),
+        ("CRSIGMAS", ",".join(f"{s:g}" for s in parameters.sigmas)),
+        ("CRRADIUS", header_float(parameters.radius)),
+        ("CRTHRESH", header_float(parameters.threshold)),
+        ("SCALENSE", header_float(parameters.scale_noise)), ("BADINPDQ", parameters.bad_input),
+        ("CRMASK", True), ("MEANEXP", header_float(mean_time)),
+    ):  # fmt: skip
+        out.set(key, value)
+
+
+def _flash(exposure: Exposure, inputs: Sequence[Input]) -> tuple[Reference | None, float]:
+    """Return ACS's post-flash image and the seconds of all members (WFC3 has subtracted it)."""
+    seconds = sum(item.primary.real("FLASHDUR", 0.0) for item in inputs)
+    if exposure.detector.order != "electrons":
+        return None, 0.0
+    flash = exposure.usable("FLSHCORR", "FLSHFILE")
+    if flash is not None and seconds <= 0:
+        exposure.skipped("FLSHCORR", "post-flash exposure was 0 seconds")
+        return None, 0.0
+    return flash, seconds
 
 
 def _primary(
@@ -231,19 +335,12 @@ def _primary(
     times = sum(item.time for item in inputs)
     out.set("ROOTNAME", context.dataset)
     out.set("CAL_VER", VERSION)
+    record_algorithm(out, context.algorithm)
     out.set("CRCORR", "COMPLETE")
     out.set("NEXTEND", 3 * len(results))
     out.set("SKYSUM", header_float(sum(results[0].skies)))
     out.set("REJ_RATE", header_float(sum(r.rejected for r in results) / times))
-    for key, value in (
-        ("INITGUES", parameters.initial), ("SKYSUB", parameters.sky),
-        ("CRSIGMAS", ",".join(f"{s:g}" for s in parameters.sigmas)),
-        ("CRRADIUS", header_float(parameters.radius)),
-        ("CRTHRESH", header_float(parameters.threshold)),
-        ("SCALENSE", header_float(parameters.scale_noise)), ("BADINPDQ", parameters.bad_input),
-        ("CRMASK", True), ("MEANEXP", header_float(times / len(inputs))),
-    ):  # fmt: skip
-        out.set(key, value)
+    set_parameters(out, parameters, times / len(inputs))
     for key, values in (
         ("EXPSTART", [i.primary.get("EXPSTART") for i in inputs]),
         ("EXPEND", [i.primary.get("EXPEND") for i in inputs]),
@@ -256,24 +353,3 @@ def _primary(
     out.history(*exposure.history, "CRCORR complete ...")
     out.history(*(f"  {item.file} {item.time:g} s" for item in inputs))
     return out
-
-
-def update_table(context: Context) -> None:
-    """Mark the products in the association table as present; nothing to do without a table."""
-    name = f"{context.dataset}_asn.fits"
-    source = table_path(context)
-    if source is None:
-        return
-    hdus = read(source)
-    if context.first_of(("crj", "drz")) is None:  # exposures side by side, nothing combined
-        context.folder.mkdir(parents=True, exist_ok=True)
-        copy_unpacked(source, context.folder / name)
-        return
-    rows = np.array(read_columns(hdus[1]))
-    products = np.char.startswith(np.char.upper(rows["MEMTYPE"].astype(str)), "PROD")
-    rows["MEMPRSNT"] = np.where(products, b"T", rows["MEMPRSNT"])
-    hdus[0].header.set("ASN_PROD", True)
-    hdus[1] = Hdu(hdus[1].header, memoryview(rows.tobytes()))
-    context.folder.mkdir(parents=True, exist_ok=True)
-    write(context.folder / name, hdus)
-    step(f"AC {name}: {int(products.sum())} products marked present")

@@ -6,15 +6,10 @@ thermal correction, no dead time, no flat, no flux calibration: real exposures n
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from importlib.util import find_spec
-
 import numpy as np
 
 from calibration.arrays.extract import extract
 from calibration.context import Context, step
-from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Column, image_hdu, read, table_hdu, write
 from calibration.fits.tables import read_columns
 
@@ -27,13 +22,9 @@ def run(context: Context) -> None:
     hdus = read(path)
     simulated = hdus[0].header.text("SIMULATE") == "OWL"
     if not simulated:
-        if find_spec("calcos") is None:
-            raise CalibrationError(
-                ExitCode.CALCOS_MISSING,
-                f"{path.name} is a real COS exposure: install calcos in the nodes' Python "
-                "(pip install calcos); OWL has no COS calibration of its own",
-            )
-        _run_calcos(context)
+        from calibration.nodes.calcos import run as run_calcos
+
+        run_calcos(context)
         return
     events = next(h for h in hdus if h.name == "EVENTS")
     table = read_columns(events)
@@ -61,24 +52,3 @@ def run(context: Context) -> None:
     ]
     write(out, [image_hdu(primary, None, primary=True), table_hdu("SPECTRUM", columns)])
     step(f"CA {out.name} written: QUICK LOOK of {x.size} simulated events, not calcos")
-
-
-def _run_calcos(context: Context) -> None:
-    """Call calcos as a program of its own; its reference folder is OWL's."""
-    import os
-
-    environment = dict(os.environ, lref=f"{context.references}/")
-    done = subprocess.run(
-        [sys.executable, "-m", "calcos", str(context.raw()), "-o", str(context.folder)],
-        env=environment,
-        check=False,
-    )
-    if done.returncode in (-9, 137):
-        raise CalibrationError(
-            ExitCode.SUBPROCESS_MEMORY_ERROR, "calcos was killed: request more memory"
-        )
-    if done.returncode != 0:
-        raise CalibrationError(
-            ExitCode.CALIBRATION_ERROR,
-            f"calcos ended with exit code {done.returncode}; its messages are above",
-        )

@@ -1,80 +1,99 @@
-"""MD: drizzle all chips of all exposures onto one north-up grid: ``_drz``."""
+"""MD: drizzle all chips of all exposures onto one north-up grid: ``_drz``, of ``_flc`` ``_drc``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from calibration.arrays.wcs import Wcs, north_up, pixel_map
+from calibration.algorithm import KEYWORD, algorithm_of
+from calibration.arrays.drizzling import Stack
+from calibration.arrays.pixmap import pixel_map
+from calibration.arrays.wcs import Wcs, north_up
 from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.fits import Header, image_hdu, read, write
-from calibration.fits.planes import image_sets
+from calibration.fits import image_hdu, read, write
 from calibration.instruments import detector_of
-from calibration.nodes.association import members_of
+from calibration.nodes import dithers, drizzle_headers
+from calibration.nodes.association import exposure_sets, members_of
+from calibration.nodes.dithers import Chip, Exposure
+from calibration.nodes.drizzle_options import Settings, settings_of
 
-#: Flags that do not keep a pixel out: hot (the dark took it away), full well, place holder, A-to-D.
-_TOLERATED = 16 | 64 | 256 | 2048
-
-
-@dataclass
-class Input:
-    """One chip of one exposure."""
-
-    name: str
-    header: Header
-    sci: Any
-    dq: Any
-    wcs: Wcs
-    exposure_time: float
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        ny, nx = self.sci.shape
-        return ny, nx
+#: Output pixels per input pixel from which the exposures must lie apart by mistake.
+_TOO_FAR = 12
 
 
 def run(context: Context) -> None:
-    """Combine the dataset's (or the association's members') ``_flt`` files."""
-    members = members_of(context)
-    first = context.needs("flt", "CA", members[0]) if _has_flt(context, members) else None
-    if first is None:
-        _explain_nothing_to_do(context, members)
+    """Combine the dataset's or its members' ``_flt``; of CR-split sets the ``_crj``."""
+    settings = settings_of(context.options)
+    exposures = _open(context)
+    if not exposures:
         return
-    inputs: list[Input] = []
-    primary = Header()
-    for member in members:
-        path = context.needs("flt", "CA", member)
+    grid, shape = _grid([c for e in exposures for c in e.chips], settings)
+    done = dithers.apply_sky(exposures, settings)
+    if settings.rays and len(exposures) > 1:
+        done += dithers.find_rays(exposures)
+    _write(context, exposures, (grid, shape), settings)
+    dithers.write_back(context, exposures)
+    for words in done:
+        step(f"MD {words}")
+
+
+def _inputs(context: Context) -> list[tuple[str, bool, str]]:
+    """Return what is to be drizzled: name, whether it is a sum, and the file's suffix.
+
+    Of a CR-split set its sum when there is one, of all others the exposures. The branch that is
+    corrected for charge transfer is taken if it is there for everything.
+    """
+    members = members_of(context)
+    names: dict[str, bool] = {}
+    for group in exposure_sets(context):
+        if any(context.product(s, group.product).is_file() for s in ("crj", "crc")):
+            names[group.product] = True
+            members = tuple(m for m in members if m not in group.members)
+    names |= dict.fromkeys(members, False)
+    kinds = {True: ("crc", "crj"), False: ("flc", "flt")}
+    corrected = all(context.product(kinds[s][0], n).is_file() for n, s in names.items())
+    return [(n, s, kinds[s][0 if corrected else 1]) for n, s in sorted(names.items())]
+
+
+def _open(context: Context) -> list[Exposure]:
+    """Open what is to be drizzled; nothing for detectors that are not."""
+    inputs = _inputs(context)
+    if not any(context.product(suffix, name).is_file() for name, _, suffix in inputs):
+        _explain_nothing_to_do(context, [name for name, _, _ in inputs])
+        return []
+    out: list[Exposure] = []
+    left_out = []
+    for name, is_sum, suffix in inputs:
+        path = context.needs(suffix, "CRCOMB" if is_sum else "CA", name)
         hdus = read(path)
-        if not inputs:
-            primary = hdus[0].header.copy()
         detector = detector_of(hdus[0].header, path.name)
         if not detector.drizzled:
             step(f"MD nothing to do: {detector.instrument}/{detector.name} is not drizzled")
-            return
-        seconds = hdus[0].header.real("EXPTIME", 0.0)
-        for images in image_sets(hdus, path.name):
-            inputs.append(
-                Input(
-                    f"{path.name}[SCI,{images.version}]",
-                    images.sci.header,
-                    images.sci.image(),
-                    images.dq.image() if images.dq else np.zeros(images.sci.shape, np.int16),
-                    wcs_of(images.sci.header, f"{path.name}[SCI,{images.version}]"),
-                    seconds,
-                )
+            return []
+        if (algorithm := algorithm_of(hdus[0].header)) != context.algorithm:
+            raise CalibrationError(
+                ExitCode.ASSOCIATION_ERROR,
+                f"{path.name}: {KEYWORD} = {algorithm!r}, but this run's algorithm is "
+                f"{context.algorithm!s}; calibrate it again",
             )
-    _write(context, primary, inputs)
+        if hdus[0].header.real("EXPTIME", 0.0) <= 0:
+            left_out.append(path.name)
+            continue
+        out.append(Exposure.open(context, name, path, hdus))
+    if not out:
+        raise CalibrationError(
+            ExitCode.DRIZZLE_ERROR,
+            f"{', '.join(left_out)}: EXPTIME = 0; leave it out of the association",
+        )
+    for name in left_out:
+        step(f"MD {name} left out: EXPTIME = 0")
+    return out
 
 
-def _has_flt(context: Context, members: tuple[str, ...]) -> bool:
-    return any(context.product("flt", m).is_file() for m in members)
-
-
-def _explain_nothing_to_do(context: Context, members: tuple[str, ...]) -> None:
+def _explain_nothing_to_do(context: Context, members: Sequence[str]) -> None:
     """End well for COS, which has no image; raise STEP_MISSING for everything else."""
     for member in members:
         path = context.product("qlx", member)
@@ -84,116 +103,57 @@ def _explain_nothing_to_do(context: Context, members: tuple[str, ...]) -> None:
     context.needs("flt", "CA", members[0])
 
 
-def wcs_of(header: Header, where: str) -> Wcs:
-    """Return a header's WCS; DRIZZLE_ERROR naming what is wrong."""
-    kind = header.text("CTYPE1").upper()
-    keys = ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
-    absent = [k for k in keys if not isinstance(header.get(k), int | float)]
-    if absent or not kind.startswith("RA---TAN"):
-        raise CalibrationError(
-            ExitCode.DRIZZLE_ERROR,
-            f"{where}: CTYPE1 = {kind!r}, absent: {', '.join(absent) or 'nothing'}; MD needs a "
-            "tangential WCS: correct the raw file's header",
-        )
-    v = {k: header.real(k) for k in keys}
-    cd = np.array([[v["CD1_1"], v["CD1_2"]], [v["CD2_1"], v["CD2_2"]]])
-    if not abs(np.linalg.det(cd)) > 0:
-        raise CalibrationError(
-            ExitCode.DRIZZLE_ERROR, f"{where}: the CD matrix is singular; correct the header"
-        )
-    sip = "SIP" in kind
-    return Wcs(
-        (v["CRPIX1"], v["CRPIX2"]),
-        (v["CRVAL1"], v["CRVAL2"]),
-        cd,
-        _sip(header, "A") if sip else {},
-        _sip(header, "B") if sip else {},
-    )
-
-
-def _sip(header: Header, letter: str) -> dict[tuple[int, int], float]:
-    order = header.integer(f"{letter}_ORDER", 0)
-    return {
-        (p, q): float(value)
-        for p in range(order + 1)
-        for q in range(order + 1 - p)
-        if (value := header.get(f"{letter}_{p}_{q}")) is not None
-    }
-
-
-def _combine(inputs: list[Input], grid: Wcs, shape: tuple[int, int]) -> Any:
-    from drizzle.resample import Drizzle
-
-    total = Drizzle(kernel="square", out_shape=shape, fillval="NaN", max_ctx_id=len(inputs) - 1)
-    for item in inputs:
-        if item.exposure_time <= 0:
-            raise CalibrationError(
-                ExitCode.DRIZZLE_ERROR, f"{item.name}: EXPTIME = 0; leave it out of the association"
-            )
-        serious = item.header.integer("SDQFLAGS", 31743) & ~_TOLERATED
-        weight = np.where(item.dq & serious, 0.0, item.exposure_time).astype(np.float32)
-        with timed(f"MD {item.name}"):
-            total.add_image(
-                item.sci / np.float32(item.exposure_time),
-                exptime=item.exposure_time,
-                pixmap=pixel_map(item.wcs, grid, item.shape),
-                weight_map=weight,
-                pixfrac=1.0,
-                in_units="cps",
-            )
-    return total
-
-
-def _write(context: Context, primary: Header, inputs: list[Input]) -> None:
-    grid, shape = north_up([(i.wcs, i.shape) for i in inputs], inputs[0].wcs.scale)
-    if shape[0] * shape[1] > 12 * sum(i.sci.size for i in inputs):
+def _grid(chips: Sequence[Chip], settings: Settings) -> tuple[Wcs, tuple[int, int]]:
+    scale = settings.scale / 3600.0 if settings.scale else chips[0].scale
+    grid, shape = north_up([(c.wcs, c.shape) for c in chips], scale)
+    area = (chips[0].scale / scale) ** 2
+    if shape[0] * shape[1] > _TOO_FAR * area * sum(c.shape[0] * c.shape[1] for c in chips):
         raise CalibrationError(
             ExitCode.DRIZZLE_ERROR,
             f"the exposures lie too far apart for one image ({shape[1]} x {shape[0]} pixels); "
             "check CRVAL1, CRVAL2 of the members",
         )
-    total = _combine(inputs, grid, shape)
-    path = context.product("drz")
+    return grid, shape
+
+
+def _combine(chips: Sequence[Chip], grid: Wcs, shape: tuple[int, int], settings: Settings) -> Stack:
+    total = Stack(shape, kernel=settings.kernel, pixfrac=settings.pixfrac, images=len(chips))
+    for chip in chips:
+        with timed(f"MD {chip.name}"):
+            total.add(
+                chip.rate(),
+                chip.weight(by_error=settings.weight == "error"),
+                pixel_map(chip.wcs, grid, chip.shape),
+                flux_scale=(grid.scale / chip.scale) ** 2,
+            )
+            chip.release()
+    return total
+
+
+def _write(
+    context: Context,
+    exposures: Sequence[Exposure],
+    where: tuple[Wcs, tuple[int, int]],
+    settings: Settings,
+) -> None:
+    chips = [chip for exposure in exposures for chip in exposure.chips]
+    grid, shape = where
+    total = _combine(chips, grid, shape, settings)
+    corrected = exposures[0].path.stem.endswith(("flc", "crc"))
+    path = context.product("drc" if corrected else "drz")
     path.parent.mkdir(parents=True, exist_ok=True)
-    primary.set("FILENAME", path.name)
-    primary.set("ROOTNAME", context.dataset)
-    primary.set("NEXTEND", 3)
-    primary.set("NDRIZIM", len(inputs), "number of drizzled chips")
-    times = {i.name.partition("[")[0]: i.exposure_time for i in inputs}
-    primary.set("EXPTIME", sum(times.values()))
-    if "DRIZCORR" in primary:
-        primary.set("DRIZCORR", "COMPLETE")
-    primary.history("MD: drizzle, square kernel, pixfrac 1, north up, weight by exposure time")
-    primary.history(*(f"  {i.name} {i.exposure_time:g} s" for i in inputs))
-    sci = _grid_header(inputs[0].header, grid, "SCI", "ELECTRONS/S")
-    weight = _grid_header(inputs[0].header, grid, "WHT", "UNITLESS")
-    context_header = _grid_header(inputs[0].header, grid, "CTX", "UNITLESS")
-    ctx = total.out_ctx if total.out_ctx.ndim == 2 else total.out_ctx[0]
-    write(
-        path,
-        [
-            image_hdu(primary, None, primary=True),
-            image_hdu(sci, total.out_img),
-            image_hdu(weight, total.out_wht),
-            image_hdu(context_header, ctx),
-        ],
-    )
+    primary = drizzle_headers.primary(context.dataset, path.name, exposures, grid, settings)
+    image, weight = total.image, total.weight
+    planes: Any = total.context[0] if len(total.context) == 1 else total.context
+    del total
+    parts: list[tuple[str, str, Any]] = [
+        ("SCI", chips[0].unit, image),
+        ("WHT", "UNITLESS", weight),
+        ("CTX", "UNITLESS", planes),
+    ]
+    hdus = [image_hdu(primary, None, primary=True)]
+    for name, unit, array in parts:
+        header = drizzle_headers.extension(exposures, grid, name, unit)
+        hdus.append(image_hdu(header, np.ascontiguousarray(array), consume=True))
+    write(path, hdus)
     step(f"MD {path.name} written: {shape[1]} x {shape[0]} pixels")
-
-
-def _grid_header(header: Header, grid: Wcs, name: str, unit: str) -> Header:
-    out = header.copy()
-    sip = [k for k in out if k[:2] in ("A_", "B_") or k[:3] in ("AP_", "BP_")]
-    out.remove("CCDCHIP", "LTV1", "LTV2", "SDQFLAGS", *sip)
-    out.set("EXTNAME", name)
-    out.set("EXTVER", 1)
-    out.set("BUNIT", unit)
-    out.set("CTYPE1", "RA---TAN")
-    out.set("CTYPE2", "DEC--TAN")
-    for axis in (1, 2):
-        out.set(f"CRPIX{axis}", grid.crpix[axis - 1])
-        out.set(f"CRVAL{axis}", grid.crval[axis - 1])
-        for other in (1, 2):
-            out.set(f"CD{axis}_{other}", float(grid.cd[axis - 1, other - 1]))
-    out.set("ORIENTAT", 0.0)
-    return out

@@ -8,18 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from calibration.arrays.chip import Chip, Image
-from calibration.arrays.dq import PLACE_HOLDER, BadPixels, flag_bad_pixels
+from calibration.arrays.chip import Image
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, read_table
 from calibration.fits.planes import ImageSet, image_sets, plane
 from calibration.instruments import Detector, is_performed
-from calibration.instruments.geometry import Geometry, ccd_row, layout, overscan_row
+from calibration.instruments.geometry import (
+    Gap,
+    Geometry,
+    window,
+)
 from calibration.nodes.best_references import open_reference
+
+#: EXPSTART from which WFC has the electronics of the repair of May 2009 (calacs's SM4MJD).
+REPAIR = 54962.0
 
 #: Steps that calacs or calwf3 have and this version has not: switched on, they are skipped aloud.
 NOT_DONE = ("ATODCORR", "FLSHCORR", "SHADCORR", "PCTECORR", "SINKCORR", "GLINCORR", "FLUXCORR")
+_KNOWN = {
+    "electrons": {"FLSHCORR", "SINKCORR", "PCTECORR"},
+    "dn": {"ATODCORR", "FLSHCORR", "FLUXCORR"},
+    "counts": {"ATODCORR", "SHADCORR"},
+}
 
 
 class Row(dict[str, Any]):
@@ -86,11 +97,24 @@ class Exposure:
     references: dict[str, Reference] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+    overhead: float = 0.0
+    atod_gain: float = 1.0
 
     @property
     def dark_time(self) -> float:
-        """DARKTIME; older headers have none, then EXPTIME."""
-        return self.primary.real("DARKTIME", self.exposure_time)
+        """DARKTIME (older headers have none, then EXPTIME) and the overhead of the read-out."""
+        known = self.primary.real("DARKTIME", self.exposure_time)
+        return float(np.float32(known) + np.float32(self.overhead))
+
+    @property
+    def is_after_repair(self) -> bool:
+        """Whether this WFC exposure was read by the electronics of the 2009 repair."""
+        return self.detector.name == "WFC" and self.primary.real("EXPSTART", 0.0) >= REPAIR
+
+    @property
+    def is_subarray(self) -> bool:
+        """Whether only a part of the detector was read (SUBARRAY)."""
+        return self.primary.get("SUBARRAY") in (True, "T")
 
     @property
     def exposure_time(self) -> float:
@@ -110,15 +134,25 @@ class Exposure:
         self.history += [f"{switch} complete ...", *lines]
         step(f"CA {switch} complete")
 
+    def skipped(self, switch: str, why: str) -> None:
+        """Note that a step that was switched on is not done, and why: once."""
+        self.states[switch] = "SKIPPED"
+        line = f"{switch} skipped: {why}"
+        if line not in self.history:
+            self.note(line)
+
+    def note(self, line: str) -> None:
+        """Say a line in HISTORY, trailer and standard output."""
+        self.history.append(line)
+        step(f"CA {line}")
+
     def usable(self, switch: str, keyword: str) -> Reference | None:
         """Return the reference of a step that is switched on; None skips the step."""
         reference = self.references.get(keyword)
         if not is_performed(self.primary, switch) or reference is None:
             return None
         if reference.is_dummy:
-            self.states[switch] = "SKIPPED"
-            self.history.append(f"{switch} skipped: PEDIGREE of {reference.name} is DUMMY")
-            step(f"CA {switch} skipped: dummy reference")
+            self.skipped(switch, f"PEDIGREE of {reference.name} is DUMMY")
             return None
         return reference
 
@@ -138,92 +172,58 @@ def open_exposure(context: Context, file: str, hdus: list[Hdu], detector: Detect
                     f"{file}: {keyword} names no file but it is needed; run RF first",
                 )
     for switch in NOT_DONE:
+        if switch in _KNOWN.get(detector.order, ()):
+            continue
         if primary.text(switch).upper() == "PERFORM":
-            exposure.states[switch] = "SKIPPED"
-            exposure.history.append(f"{switch} skipped: not in this version of OWL's calibration")
-            step(f"CA {switch} skipped: not in this version")
+            exposure.skipped(switch, "not in this version of OWL's calibration")
     return exposure
 
 
-def reference_image(reference: Reference | None, chip: int, shape: tuple[int, int]) -> Image | None:
-    """Return the image of one chip; REFERENCE_BAD when its shape does not fit."""
+def reference_image(
+    reference: Reference | None,
+    images: ImageSet,
+    shape: tuple[int, int],
+    *,
+    trim: tuple[int, int] = (0, 0),
+    gap: Gap | None = None,
+) -> Image | None:
+    """Return a reference's image of an exposure's chip, cut for subarrays.
+
+    Parameters
+    ----------
+    reference
+        None gives None.
+    images
+        The exposure: its chip and its place on the detector (LTV, LTM).
+    shape, trim, gap
+        As :func:`calibration.instruments.geometry.window` wants them.
+
+    Raises
+    ------
+    CalibrationError
+        REFERENCE_BAD when there is no image of this chip, or the exposure does not lie inside.
+    """
     if reference is None:
         return None
     sets = image_sets(reference.hdus, reference.name)
-    chosen = sets[0] if len(sets) == 1 else next((s for s in sets if s.chip == chip), None)
+    alone = sets[0] if len(sets) == 1 else None
+    chosen = alone or next((s for s in sets if s.chip == images.chip), None)
     if chosen is None:
         raise CalibrationError(
             ExitCode.REFERENCE_BAD,
-            f"{reference.keyword} {reference.name} has no image of CCDCHIP {chip}",
+            f"{reference.keyword} {reference.name} has no image of CCDCHIP {images.chip}",
         )
-    sci = plane(chosen.sci, shape)
-    if sci.shape != shape:
+    found: Any = chosen.sci.shape or shape
+    place = window(images.sci.header, shape, chosen.sci.header, found, trim=trim, gap=gap)
+    if place is None:
         raise CalibrationError(
             ExitCode.REFERENCE_BAD,
-            f"{reference.keyword} {reference.name} has {sci.shape[1]} x {sci.shape[0]} pixels, "
-            f"the exposure needs {shape[1]} x {shape[0]}; choose another file",
+            f"{reference.keyword} {reference.name} has {found[1]} x {found[0]} pixels, "
+            f"the exposure needs {shape[1]} x {shape[0]} at LTV1, LTV2 = "
+            f"{images.sci.header.real('LTV1', 0.0):g}, {images.sci.header.real('LTV2', 0.0):g}; "
+            "choose another file",
         )
-    return Image(sci, plane(chosen.err, shape), plane(chosen.dq, shape))
-
-
-def _data_quality(exposure: Exposure, images: ImageSet) -> np.ndarray[Any, Any]:
-    dq = np.array(plane(images.dq, images.sci.shape)).astype(np.int16)
-    table = exposure.usable("DQICORR", "BPIXTAB")
-    if table is None:
-        return dq
-    header = images.sci.header
-    ltv = header.integer("LTV1", 0.0), header.integer("LTV2", 0.0)
-    amp = exposure.primary.text("CCDAMP").upper()
-    gain = exposure.primary.real("CCDGAIN", 0)
-    runs = [
-        BadPixels(int(r["PIX1"]), int(r["PIX2"]), int(r["LENGTH"]), int(r["AXIS"]), int(r["VALUE"]))
-        for r in table.rows()
-        if str(r.get("CCDAMP", "N/A")).strip().upper() in (amp, "N/A")
-        and float(r.get("CCDGAIN", -999)) in (gain, -999.0)
-        and int(r.get("CCDCHIP", -999)) in (images.chip, -999)
-    ]
-    if flag_bad_pixels(dq, runs, ltv) == 0:
-        dq[0, 0] |= PLACE_HOLDER
-        step(f"CA no row of {table.name} applies to this read-out")
-    return dq
-
-
-def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
-    """Return what the kernel needs for one chip."""
-    primary, detector = exposure.primary, exposure.detector
-    shape: Any = images.sci.shape
-    ccdtab = exposure.references["CCDTAB"]
-    ccd = ccd_row(ccdtab.rows(), primary, images.chip, ccdtab.name)
-    osc_table = exposure.references.get("OSCNTAB")
-    osc = overscan_row(
-        osc_table.rows() if osc_table else None, primary, images.chip, shape,
-        osc_table.name if osc_table else "built in",
-    )  # fmt: skip
-    ltv1 = images.sci.header.real("LTV1", 0.0)
-    where = layout(detector, primary, images.chip, ltv1=ltv1, ccd=ccd, osc=osc)
-    performs = {s: is_performed(primary, s) for s in ("DQICORR", "BLEVCORR")}
-    full_well = exposure.references.get("SATUFILE") if performs["DQICORR"] else None
-    wells = reference_image(full_well, images.chip, shape)
-    chip = Chip(
-        raw=images.sci.stored(),
-        zero=images.sci.header.real("BZERO", 0.0),
-        dq=_data_quality(exposure, images),
-        amps=where.amps,
-        trim_y=where.trim_y,
-        shape=where.shape,
-        serious=images.sci.header.integer("SDQFLAGS", 31743),
-        a_to_d_limit=where.a_to_d_limit if performs["DQICORR"] else None,
-        bias=reference_image(exposure.usable("BIASCORR", "BIASFILE"), images.chip, shape),
-        dark=reference_image(exposure.usable("DARKCORR", "DARKFILE"), images.chip, where.shape),
-        dark_time=exposure.dark_time,
-        flat=reference_image(exposure.usable("FLATCORR", "PFLTFILE"), images.chip, where.shape),
-        full_well=wells.sci if wells else None,
-        full_well_level=where.full_well_level if performs["DQICORR"] and not wells else None,
-        subtract_level=performs["BLEVCORR"],
-        electrons=detector.order == "electrons",
-        virtual=where.virtual,
-    )
-    return chip, where
+    return place.cut(Image(*(plane(h, found) for h in (chosen.sci, chosen.err, chosen.dq))))
 
 
 def shift_header(header: Header, where: Geometry) -> Header:

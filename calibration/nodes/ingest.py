@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from calibration import delivered, observation
-from calibration.archive import put, record
+from calibration.algorithm import KEYWORD, algorithm_of
+from calibration.archive import Entry, store
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
-from calibration.nodes.association import members_of
+from calibration.nodes.association import exposure_sets, members_of, sub_products
 from calibration.references.reference_keys import reference_keys
-
-#: What is archived of each exposure and association. ``blv_tmp`` is there for exposures of a
-#: CR-split association only: with it a member can be combined again without being calibrated again.
-SUFFIXES = (*RAW_SUFFIXES, "spt", "jit", "asn", "blv_tmp", "flt", "qlx", "crj", "drz")
-_SCIENCE = ("flt", "qlx", "crj", "drz")
+from calibration.suffixes import ARCHIVED, CHECKED
 
 
 def run(context: Context) -> None:
@@ -25,19 +22,19 @@ def run(context: Context) -> None:
     members = members_of(context)
     sources = products(context, members)
     kinds = {path: kind_of(path) for path in sources}
-    if not any(suffix in _SCIENCE for _, suffix in kinds.values()):
+    if not any(suffix in CHECKED for _, suffix in kinds.values()):
         raise CalibrationError(
             ExitCode.STEP_MISSING, f"{context.folder} holds no product; run CA and AC first"
         )
     files = {
-        path.name: {**put(context.shelf, path), **observation.product(suffix, obs_id)}
+        path.name: Entry(path, observation.product(suffix, obs_id))
         for path, (obs_id, suffix) in kinds.items()
     }
     facts: dict[str, Any] = {"dataset": context.dataset}
     if members != (context.dataset,):
         facts["members"] = list(members)
-    changed = record(context.shelf, files, facts, observations(context, members))
-    total = sum(entry["bytes"] for entry in files.values()) / 1e6
+    changed = store(context.shelf, files, facts, observations(context, members))
+    total = sum(path.stat().st_size for path in sources) / 1e6
     state = "archived" if changed else "were in the archive already"
     step(f"INGEST_SCI {len(files)} files, {total:.1f} MB {state}: {context.shelf}")
 
@@ -45,9 +42,9 @@ def run(context: Context) -> None:
 def products(context: Context, members: tuple[str, ...]) -> list[Path]:
     """Return the files of the dataset and its members that belong in the archive."""
     out = []
-    for name in dict.fromkeys((*members, context.dataset)):
+    for name in dict.fromkeys((*members, *sub_products(context), context.dataset)):
         folder = context.work / name
-        candidates = [folder / f"{name}_{suffix}.fits" for suffix in SUFFIXES]
+        candidates = [folder / f"{name}_{suffix}.fits" for suffix in ARCHIVED]
         candidates += [folder / f"{name}.tra", folder / f"{name}_references.json"]
         out += [path for path in candidates if path.is_file()]
     return out
@@ -66,11 +63,20 @@ def observations(context: Context, members: tuple[str, ...]) -> dict[str, dict[s
     found = {name: _exposure(context, name) for name in members}
     if members == (context.dataset,):
         return found
-    whole = observation.combined([found[name] for name in members])
+    parts = {
+        group.product: _combined([found[name] for name in group.members])
+        for group in exposure_sets(context)
+        if group.product in sub_products(context)
+    }
+    return {**found, **parts, context.dataset: _combined([found[name] for name in members])}
+
+
+def _combined(members: list[dict[str, Any]]) -> dict[str, Any]:
+    whole = observation.combined(members)
     whole.pop("delivered", None)
     whole["reference_keys"] = {}
-    whole["reference_files"] = _together([found[name]["reference_files"] for name in members])
-    return {**found, context.dataset: whole}
+    whole["reference_files"] = _together([member["reference_files"] for member in members])
+    return whole
 
 
 def _exposure(context: Context, name: str) -> dict[str, Any]:
@@ -83,11 +89,20 @@ def _exposure(context: Context, name: str) -> dict[str, Any]:
     choice = json.loads(note.read_text()) if note.is_file() else {}
     facts["reference_files"] = choice.get("references", {})
     facts["reference_context"] = choice.get("context")
-    facts["software"] = choice.get("software", {})
+    facts["software"] = {**choice.get("software", {}), **_algorithm(context, name)}
     origin = delivered.read_note(context, name)
     if origin is not None:
         facts["delivered"] = origin
     return facts
+
+
+def _algorithm(context: Context, name: str) -> dict[str, str]:
+    """Return which algorithm made an exposure's product, if it says so."""
+    path = context.product("flt", name)
+    if not path.is_file():
+        return {}
+    primary = read(path, headers_only=True)[0].header
+    return {"algorithm": algorithm_of(primary)} if KEYWORD in primary else {}
 
 
 def _together(choices: list[dict[str, str]]) -> dict[str, str]:

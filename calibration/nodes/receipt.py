@@ -8,10 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from calibration.archive import put, record, sha256_of
+from calibration.archive import Entry, sha256_of, store
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.fits.files import temporary
 from calibration.observation import product
 
 NOTICE = ".dan.json"
@@ -106,20 +105,15 @@ def _check(incoming: Path, entry: dict[str, Any]) -> dict[str, Any]:
 
 def _archive(context: Context, notice: Path, findings: list[dict[str, Any]]) -> None:
     """Put notice and receipt on the delivery's shelf; a later check replaces the receipt."""
-    context.folder.mkdir(parents=True, exist_ok=True)
-    receipt = context.folder / f"{context.dataset}_receipt.json"
     states = [f["state"] for f in findings]
     counts = {state: states.count(state) for state in sorted(set(states))}
     content = {"delivery": context.dataset, "counts": counts, "files": findings}
-    draft = temporary(receipt)
-    draft.write_text(json.dumps(content, indent=1) + "\n")
-    draft.replace(receipt)
+    receipt = (json.dumps(content, indent=1) + "\n").encode()
     files = {
-        path.name: {**put(context.shelf, path), **product(suffix, context.dataset)}
-        for path, suffix in ((notice, "dan"), (receipt, "receipt"))
+        notice.name: Entry(notice, product("dan", context.dataset)),
+        f"{context.dataset}_receipt.json": Entry(receipt, product("receipt", context.dataset)),
     }
-    record(context.shelf, files, {"dataset": context.dataset})
-    receipt.unlink()
-    with contextlib.suppress(OSError):  # somebody else's files keep the folders
-        context.folder.rmdir()
-        context.work.rmdir()
+    store(context.shelf, files, {"dataset": context.dataset})
+    for folder in (context.folder, context.work):
+        with contextlib.suppress(OSError):  # somebody else's files keep it
+            folder.rmdir()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration import delivered
+from calibration.algorithm import algorithm_of
 from calibration.archive import load, sha256_of
 from calibration.context import RAW_SUFFIXES, Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
@@ -19,10 +20,15 @@ from calibration.instruments import is_performed
 from calibration.nodes import best_references, calibrate, check_before
 from calibration.nodes.fetch import copy_verified, not_archived, shelves, stage
 from calibration.nodes.to_fits import TELEMETRY, find_delivered
+from calibration.references import store
 from calibration.software import VERSION
+from calibration.suffixes import OF_AN_EXPOSURE
 
-_PRODUCTS = ("flt", "qlx")
-_INTERMEDIATE = "blv_tmp"
+_PRODUCTS = ("flt", "x1d", "qlx")
+#: By the product that each is needed beside.
+_INTERMEDIATE = {"flt": "blv_tmp", "flc": "blc_tmp"}
+#: CA makes these of one STIS file.
+_OF_IMSETS = ("sfl", "crj")
 #: Made by CA and RF beside the products; wanted in the association's shelf as well.
 _NOTES = (".tra", "_references.json")
 
@@ -34,7 +40,7 @@ def run(context: Context) -> None:
     stage(context, shelf, manifest, (*RAW_SUFFIXES, "spt", "jit"))
     why = _missing(context, manifest) or _outdated(context, shelf, manifest)
     if why is None:
-        names = stage(context, shelf, manifest, (*_PRODUCTS, _INTERMEDIATE))
+        names = stage(context, shelf, manifest, (*OF_AN_EXPOSURE, *_OF_IMSETS))
         _stage_notes(context, shelf, manifest)
         why = _needs_intermediate(context)
         if why is None:
@@ -79,30 +85,42 @@ def _missing(context: Context, manifest: dict[str, Any]) -> str | None:
 def _outdated(context: Context, shelf: Path, manifest: dict[str, Any]) -> str | None:
     """Return in what the archived product differs from what CA would make now."""
     path = next(p for s in _PRODUCTS if (p := shelf / f"{context.dataset}_{s}.fits").is_file())
-    version = read(path, headers_only=True)[0].header.text("CAL_VER")
+    primary = read(path, headers_only=True)[0].header
+    version = primary.text("CAL_VER")
     if path.stem.endswith("_flt") and version != VERSION:
         return f"made by {version or 'unknown software'}, now it is {VERSION}"
+    algorithm = algorithm_of(primary)
+    if path.stem.endswith("_flt") and algorithm != context.algorithm:
+        return f"made with the algorithm {algorithm}, now it is {context.algorithm!s}"
     note = shelf / f"{context.dataset}_references.json"
     if sha256_of(note) != manifest["files"][note.name]["sha256"]:
         raise CalibrationError(
             ExitCode.ARCHIVE_NOT_VERIFIED, f"{note} has another sha256 than the manifest"
         )
-    old = json.loads(note.read_text())["references"]
+    noted = json.loads(note.read_text())
+    old = noted["references"]
     new = best_references.chosen(context, read(context.raw()))
     differing = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
     if differing:
         key = differing[0]
         return f"{key} was {old.get(key)}, the best one is now {new.get(key)}"
+    for name, entry in noted.get("files", {}).items():
+        found = store.used(context.references, name)
+        if found is not None and found.sha256 != entry["sha256"]:
+            return f"{name} has another content now"
     return None
 
 
 def _needs_intermediate(context: Context) -> str | None:
     """Return why CRCOMB could not use what was staged."""
-    path = context.product("flt")
-    if not path.is_file() or context.product(_INTERMEDIATE).is_file():
-        return None
-    if is_performed(read(path, headers_only=True)[0].header, "CRCORR"):
-        return f"{_INTERMEDIATE} is not in the archive"
+    for product, intermediate in _INTERMEDIATE.items():
+        path = context.product(product)
+        if not path.is_file() or context.product(intermediate).is_file():
+            continue
+        primary = read(path, headers_only=True)[0].header
+        # STIS has its CR-split imsets in one file: CRCOMB has nothing to do with it
+        if is_performed(primary, "CRCORR") and primary.text("INSTRUME") != "STIS":
+            return f"{intermediate} is not in the archive"
     return None
 
 

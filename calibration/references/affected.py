@@ -103,7 +103,10 @@ class Comparison:
         if instrument not in self._pairs:
             old, new = _rmaps(self.old, self.new, instrument)
             self._pairs[instrument] = {
-                keyword.upper(): (_load(old.get(keyword)), _load(new.get(keyword)))
+                keyword.upper(): (
+                    _load(old.get(keyword), instrument, keyword),
+                    _load(new.get(keyword), instrument, keyword),
+                )
                 for keyword in sorted({*old, *new})
                 if not _same(old.get(keyword), new.get(keyword))
             }
@@ -157,5 +160,5 @@ def _content(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else str(path).encode()
 
 
-def _load(path: Path | None) -> Rules | None:
-    return None if path is None else Rules(path)
+def _load(path: Path | None, instrument: str, keyword: str) -> Rules | None:
+    return None if path is None else Rules(path, instrument, keyword)

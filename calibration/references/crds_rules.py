@@ -7,7 +7,6 @@ are looked up by their last part.
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,33 +15,14 @@ from typing import Any
 
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu
+from calibration.references.mapping_file import MappingFile, broken, open_mapping, open_rules
 
 os.environ.setdefault("CRDS_MODE", "local")
 
 
 def selector_of(mapping: Path) -> dict[str, str]:
     """Return the names in a pipeline or instrument mapping, keys in lower case."""
-    try:
-        module = ast.parse(mapping.read_text())
-        for node in module.body:
-            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "selector":
-                selector = ast.literal_eval(node.value)
-                return {str(k).lower(): str(v) for k, v in selector.items()}
-    except FileNotFoundError:
-        raise CalibrationError(
-            ExitCode.MAPPING_BAD, f"{mapping.name} is not in {mapping.parent}; fetch it from CRDS"
-        ) from None
-    except (SyntaxError, ValueError, AttributeError) as error:
-        raise _broken(mapping, error) from error
-    raise CalibrationError(ExitCode.MAPPING_BAD, f"{mapping.name} has no selector")
-
-
-def _broken(mapping: Path, error: Exception) -> CalibrationError:
-    text = " ".join(str(error).split())
-    return CalibrationError(
-        ExitCode.MAPPING_BAD,
-        f"{mapping.name}: {type(error).__name__}: {text}; restore the mapping from CRDS",
-    )
+    return open_mapping(mapping).names()
 
 
 def matching_header(hdus: Sequence[Hdu]) -> dict[str, str]:
@@ -94,13 +74,9 @@ def best_references(
         if name is None or name.upper() in ("N/A", "OMIT"):
             out[keyword] = None
         else:
-            out[keyword] = choose(folder / Path(name).name, header)
+            rules = Rules(folder / Path(name).name, instrument, keyword)
+            out[keyword] = rules.best(conditioned(header))
     return out
-
-
-def choose(rmap_file: Path, header: dict[str, str]) -> str | None:
-    """Return the best file by one rmap; None when the rules say that none is needed."""
-    return Rules(rmap_file).best(conditioned(header))
 
 
 def conditioned(header: Mapping[str, str]) -> dict[str, str]:
@@ -118,10 +94,14 @@ class Rules:
     ----------
     path
         The rmap.
+    instrument, keyword
+        Whose rules it must have.
     """
 
     path: Path
-    _mapping: Any = None
+    instrument: str
+    keyword: str
+    _loaded: tuple[MappingFile, Any] | None = None
 
     def best(self, header: Mapping[str, str]) -> str | None:
         """Return the best file for :func:`conditioned` header values; None when none is needed.
@@ -133,11 +113,12 @@ class Rules:
         """
         from crds.core import exceptions
 
-        if self._mapping is None:
-            self._mapping = self._load()
+        if self._loaded is None:
+            self._loaded = self._load()
+        file, mapping = self._loaded
         name = self.path.name
         try:
-            found = self._mapping.get_best_ref(header)
+            found = mapping.get_best_ref(header)
         except exceptions.AmbiguousMatchError as error:
             text = " ".join(str(error).split())
             raise CalibrationError(
@@ -149,24 +130,39 @@ class Rules:
                 ExitCode.BEST_REFERENCES_ERROR, f"{name}: no rule fits: {text}"
             ) from error
         except Exception as error:
-            raise _broken(self.path, error) from error
+            raise broken(self.path, _text_of(error)) from error
         if found is None or str(found).upper() in ("N/A", "NOT FOUND N/A"):
             return None
         if str(found).startswith("NOT FOUND"):
             raise CalibrationError(
                 ExitCode.BEST_REFERENCES_ERROR, f"{name}: {found}; correct the header"
             )
-        return str(found).lower()
+        return self._only(str(found).lower(), file.equals, header)
 
-    def _load(self) -> Any:
+    def _only(
+        self, found: str, equals: Mapping[str, frozenset[str]], header: Mapping[str, str]
+    ) -> str:
+        """Return the file if no other has its place; of equals, the one that the header names."""
+        if found not in equals:
+            return found
+        own = header.get(self.keyword.upper(), "").rpartition("$")[2].lower()
+        if own in equals[found]:
+            return own
+        raise CalibrationError(
+            ExitCode.REFERENCE_AMBIGUOUS,
+            f"{self.path.name}: {', '.join(sorted(equals[found]))} have the same date and rule; "
+            f"name the right one in the header ({self.keyword.upper()})",
+        )
+
+    def _load(self) -> tuple[MappingFile, Any]:
         from crds.core import rmap
 
+        file = open_rules(self.path, self.instrument, self.keyword)
         try:
-            return rmap.load_mapping(str(self.path))
-        except OSError as error:
-            raise CalibrationError(
-                ExitCode.MAPPING_BAD,
-                f"{self.path.name} is not in {self.path.parent}; fetch it from CRDS",
-            ) from error
+            return file, rmap.load_mapping(str(self.path))
         except Exception as error:  # whatever a damaged mapping makes crds raise
-            raise _broken(self.path, error) from error
+            raise broken(self.path, _text_of(error)) from error
+
+
+def _text_of(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -31,6 +31,17 @@ FILETYPES = {
     "SATURATION": "SATUFILE",
     "IMAGE PHOTOMETRY TABLE": "IMPHTTAB",
     "COSMIC RAY REJECTION": "CRREJTAB",
+    "PIXCTE": "PCTETAB",
+    "CTEDARK": "DRKCFILE",
+    "ANALOG-TO-DIGITAL": "ATODTAB",
+    "DELTA FLAT": "DFLTFILE",
+    "LARGE SCALE FLAT": "LFLTFILE",
+    "POST FLASH": "FLSHFILE",
+    "SINK PIXELS": "SNKCFILE",
+    "SHUTTER SHADING": "SHADFILE",
+    "DISTORTION COEFFICIENTS": "IDCTAB",
+    "DXY GRID": "NPOLFILE",
+    "WFC D2I FILE": "D2IMFILE",
 }
 _MATCHED = (
     "INSTRUME", "DETECTOR", "CCDAMP", "CCDGAIN", "FILTER", "FILTER1", "FILTER2", "NUMCOLS",
@@ -62,10 +73,11 @@ class Candidate:
         """Whether this file can be used for an exposure."""
         if self.useafter > when or ("SIMULATE" in self.header) != ("SIMULATE" in exposure):
             return False
-        return all(_same(self.header.get(k), exposure.get(k)) for k in _MATCHED)
+        return all(same(self.header.get(k), exposure.get(k)) for k in _MATCHED)
 
 
-def _same(reference: object, exposure: object) -> bool:
+def same(reference: object, exposure: object) -> bool:
+    """Whether a card of a reference fits an exposure's: absent, ANY, N/A, or the same value."""
     if reference is None or exposure is None:
         return True
     wanted, found = str(reference).strip().upper(), str(exposure).strip().upper()
@@ -78,15 +90,30 @@ def _same(reference: object, exposure: object) -> bool:
 
 
 def scan(folder: Path) -> list[Candidate]:
-    """Return all reference files of a folder that say what they are."""
+    """Return all reference files of a folder that say what they are.
+
+    Raises
+    ------
+    CalibrationError
+        REFERENCE_BAD, naming a file that cannot be read.
+    """
     out = []
     for path in sorted(folder.glob("*.fits*")):
         if path.name.endswith((".fits", ".fits.gz")) and not path.name.startswith("."):
-            header = read(path, headers_only=True)[0].header
+            header = _header_of(path)
             keyword = FILETYPES.get(header.text("FILETYPE").upper())
             if keyword:
                 out.append(Candidate(path.name.removesuffix(".gz"), keyword, header))
     return out
+
+
+def _header_of(path: Path) -> Header:
+    try:
+        return read(path, headers_only=True)[0].header
+    except CalibrationError as error:
+        raise CalibrationError(
+            ExitCode.REFERENCE_BAD, f"{path.parent}: {error.message}, or move it away"
+        ) from error
 
 
 def preferred(folder: Path) -> frozenset[str]:

@@ -43,11 +43,23 @@ class Model:
     filters: dict[str, str] = field(default_factory=dict)
     saturation: float = 80000.0
     photometry: dict[str, tuple[str, float, float, float]] = field(default_factory=dict)
+    #: PHTFLAM1 / PHTFLAM2: how much less chip 2 sees.
+    efficiency: float = 1.0
+    #: True step / digital step above the knee, which ATODTAB corrects.
+    step: float = 1.0
+    #: Post-flash (e-/s) and its duration.
+    flash: float = 0.0
+    flash_time: float = 0.0
 
     @property
     def raw_width(self) -> int:
         """Columns of the raw frame."""
         return self.width + 2 * self.trim_x + self.gap
+
+    @property
+    def knee(self) -> float:
+        """DN from which on the converter's steps are `step` wide: above all bias levels."""
+        return max(amp.level for amp in self.amps.values()) + 100.0
 
     def raw_height(self, chip: ChipModel) -> int:
         """Rows of a chip's raw frame."""
@@ -102,11 +114,13 @@ def model(name: str, small: bool = False) -> Model:
         Model(
             "WFC3", "UVIS", "isimu1a1q", wide, high + (0 if small else 3), 25, 60, _two_chips(19),
             _UVIS_AMPS, "ABCD", 1, 1.1e-5, {"FILTER": "F606W"}, 72000.0,
-            {"wfc3,uvis1,f606w": ("PHOTFLAM", 1.16e-19, 5889.0, 657.0)},
+            {f"wfc3,uvis{n},f606w": ("PHOTFLAM", 1.16e-19, 5889.0, 657.0) for n in (1, 2)},
+            efficiency=0.98, step=1.02, flash=3.0, flash_time=2.0,
         ),
         Model(
-            "STIS", "CCD", "osims1a1q", 1024, 1024, 19, 0, (ChipModel(1, "D", (0, 20)),),
+            "STIS", "CCD", "osims1a1q", 1024, 1024, 19, 0, (ChipModel(1, "D", (20, 0)),),
             {"D": AmpModel(1.0, 5.4, 1510.0, 1e-4)}, "D", 1, 1.41e-5, {"FILTER": "Clear"}, 33000.0,
+            {"stis,50ccd,mirror,ccd": ("PHOTFLAM", 9.9e-20, 5733.0, 1830.0)}, step=1.02,
         ),
     )  # fmt: skip
     return {f"{m.instrument}/{m.detector}": m for m in models}[name]

@@ -6,7 +6,6 @@ rebuild the file to the byte. The engineering stream is simulated and says so.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,10 @@ import numpy as np
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, read
 from calibration.fits.files import temporary
+from calibration.telemetry.engineering import simulated_packets
 from calibration.telemetry.packets import (
     CHUNK,
     EXPOSURE,
-    SIMULATED_FLAG,
     Encoder,
     Kind,
     Stamp,
@@ -68,7 +67,8 @@ def encode(hdus: list[Hdu], file: str) -> list[bytes]:
                 out.append(encoder.packet(kind, _stamp(start, index, hdu_number, total), chunk))
     for number, chip in enumerate(chips):
         out += _lines(encoder, chip, number, start)
-    return out + _engineering(encoder, primary, start)
+    seconds = primary.real("EXPTIME", primary.get("TEXPTIME", 0.0))
+    return out + simulated_packets(encoder, primary.text("ROOTNAME"), start, seconds)
 
 
 def _stamp(
@@ -113,22 +113,4 @@ def _lines(encoder: Encoder, chip: Hdu, number: int, start: float) -> list[bytes
             Kind.CHIP + number, _stamp(start, line, 0, nx, chip=ccd), counts[line].tobytes()
         )
         for line in range(ny)
-    ]
-
-
-def _engineering(encoder: Encoder, primary: Header, start: float) -> list[bytes]:
-    """Return a simulated 1 Hz stream: time, V2 and V3 jitter (mas), detector temperature (C)."""
-    seconds = int(primary.real("EXPTIME", primary.get("TEXPTIME", 0.0))) + 1
-    seed = int.from_bytes(hashlib.sha256(primary.text("ROOTNAME").encode()).digest()[:8], "big")
-    random = np.random.default_rng(seed)
-    count = min(seconds, 7200)
-    jitter = random.normal(0.0, 3.0, (count, 2))
-    temperature = -80.0 + random.normal(0.0, 0.05, count)
-    return [
-        encoder.packet(
-            Kind.ENGINEERING,
-            _stamp(start + second / 86400.0, second, flags=SIMULATED_FLAG),
-            np.array([second, *jitter[second], temperature[second]], ">f4").tobytes(),
-        )
-        for second in range(count)
     ]

@@ -14,13 +14,8 @@ from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Column, Hdu, Header, image_hdu, table_hdu, write
 from calibration.fits.files import BLOCK, temporary
-from calibration.telemetry.packets import EXPOSURE, FILL, SIMULATED_FLAG, Kind, Packet, walk
-
-_FIELDS = (
-    "rootname", "proposal", "instrument", "detector", "amps", "gain", "filter1", "filter2",
-    "exposure_ms", "ra", "dec", "pa", "chips", "nx", "ny", "asn", "hdus", "keyword_packets",
-    "data_packets",
-)  # fmt: skip
+from calibration.telemetry.engineering import exposure_facts
+from calibration.telemetry.packets import FILL, SIMULATED_FLAG, Kind, Packet, walk
 
 
 @dataclass
@@ -72,7 +67,7 @@ def receive(stream: memoryview, file: str) -> Received:
     for packet in walk(stream, file):
         out.packets += 1
         if packet.kind == Kind.EXPOSURE and packet.intact and not out.facts:
-            out.facts = _facts(packet, file)
+            out.facts = exposure_facts(packet, file)
             shape = out.facts["ny"], out.facts["nx"]
             out.chips = [
                 Chip(np.full(shape, FILL, np.uint16), np.zeros(shape[0], np.uint8))
@@ -90,18 +85,6 @@ def receive(stream: memoryview, file: str) -> Received:
             f"{file}: the exposure packet is missing or damaged; have the exposure sent again",
         )
     return out
-
-
-def _facts(packet: Packet, file: str) -> dict[str, Any]:
-    if len(packet.payload) != EXPOSURE.size:
-        raise CalibrationError(
-            ExitCode.TELEMETRY_BAD, f"{file}: the exposure packet has another layout"
-        )
-    values = EXPOSURE.unpack(packet.payload)
-    return {
-        name: value.rstrip(b"\0 ").decode("latin-1") if isinstance(value, bytes) else value
-        for name, value in zip(_FIELDS, values, strict=True)
-    }
 
 
 def _sort(out: Received, packet: Packet) -> None:

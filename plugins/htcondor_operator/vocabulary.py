@@ -140,7 +140,14 @@ class EntryOutcome(StrEnum):
 
 
 class Informational(StrEnum):
-    """Types of informational entries: why something has not started."""
+    """Types of informational entries: why something has not started.
+
+    ``awaiting_sci_jit``: an exposure waits for its jitter file to be delivered.
+    ``awaiting_gsa_jit``: it waits for the one that our own pipeline makes of its engineering
+    stream.
+    ``collecting_asn_sci``: an association's members are still coming. ``collecting_eng``: parts of
+    an exposure's engineering stream are still coming.
+    """
 
     AWAITING_SCI_JIT = "awaiting_sci_jit"
     AWAITING_GSA_JIT = "awaiting_gsa_jit"

@@ -178,15 +178,6 @@ def test_nothing_is_cleaned_that_does_not_verify(site: Site) -> None:
     site.must("CL", dataset)
 
 
-def test_real_cos_needs_calcos(site: Site) -> None:
-    dataset = site.simulate("--detector", "COS/FUV", "--seconds", "5")[0]
-    site.must("2FITS", dataset)
-    path = site.root / "work" / dataset / f"{dataset}_rawtag_a.fits"
-    with fits.open(path, mode="update") as hdus:
-        del hdus[0].header["SIMULATE"]
-    site.fails("CA", dataset, ExitCode.CALCOS_MISSING, "calcos")
-
-
 def test_real_frames_from_telemetry_to_archive(site: Site, shared_data: Path) -> None:
     """The two real HRC frames: raw to the byte, the flt as calacs makes it, in few seconds."""
     frames, oracle = shared_data / "hst/acs_hrc_raw", shared_data / "oracle/hrc_47tuc"

@@ -30,10 +30,10 @@ def unpack(source: Path, target: Path) -> None:
 
 @pytest.fixture(scope="module")
 def hrc(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _site(shared_data / "oracle/hrc_47tuc", tmp_path_factory.mktemp("hrc"))
+    return site(shared_data / "oracle/hrc_47tuc", tmp_path_factory.mktemp("hrc"))
 
 
-def _site(oracle: Path, root: Path) -> Path:
+def site(oracle: Path, root: Path) -> Path:
     for name in ("incoming", "references", "work", "archive"):
         (root / name).mkdir()
     for path in (oracle / "raw").glob("*.fits*"):
@@ -101,7 +101,7 @@ def test_cosmic_ray_pairs(hrc: Path, shared_data: Path, pair: str) -> None:
 def test_two_chips_four_amplifiers(
     shared_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    root = _site(shared_data / "oracle/wfc_two_chip", tmp_path_factory.mktemp("wfc"))
+    root = site(shared_data / "oracle/wfc_two_chip", tmp_path_factory.mktemp("wfc"))
     folder = run(root, "jwfc01abq", "2FITS", "RF", "BC", "CA")
     expected = stats(shared_data, "wfc_two_chip")["jwfc01abq_flt"]["ext"]
     agrees(folder / "jwfc01abq_flt.fits", expected)

@@ -93,7 +93,8 @@ def test_affected_names_old_and_new_and_is_quick(site: Site, shared_data: Path) 
     (folder / "hst_acs_biasfile_0002.rmap").write_text(
         bias.replace("q9e12071j_bia.fits", "brandnew_bia.fits")
     )
-    sign(folder / "hst_acs_biasfile_0002.rmap")
+    for name in ("hst_0002.pmap", "hst_acs_0002.imap", "hst_acs_biasfile_0002.rmap"):
+        sign(folder / name)
     lines = [line(k, f"{2003 + k % 8}-0{1 + k % 9}-1{k % 10}") for k in range(10_000)]
     lines.append({"dataset": "omitted", "instrument": "ACS", "reference_keys": {
         **lines[3]["reference_keys"], "BIASCORR": "OMIT"}})  # fmt: skip

@@ -90,8 +90,9 @@ def test_repro_of_a_single_an_association_and_a_receipt(
     for node in SINGLE:
         site.must(node, single)
     name, *members = site.simulate(
-        "--detector", "ACS/HRC", "--small", "--members", "3", "--dataset", "jsim01010"
-    )
+        "--detector", "ACS/HRC", "--small", "--members", "3", "--dataset", "jsim01010",
+        "--engineering", "2",
+    )  # fmt: skip
     for member in members[:2]:
         for node in (*MEMBER_NODES, "MD", "AC", "INGEST_SCI", "CL"):
             site.must(node, member)
@@ -105,11 +106,13 @@ def test_repro_of_a_single_an_association_and_a_receipt(
         params = {"members": members[2:], "archived": members[:2]}
         mixed = launch(bindings, board, site, run_dir, "sdp_prearch_acs_asn", name, params)
         dan = launch(bindings, board, site, run_dir, "dan_receipt", "night7", {})
+        jitter = launch(bindings, board, site, run_dir, "eng_jitter", members[0], {})
         until(
-            lambda: all(ended(board, run) for run in (repro, mixed, dan)),
+            lambda: all(ended(board, run) for run in (repro, mixed, dan, jitter)),
             180,
-            lambda: [board.states(run) for run in (repro, mixed, dan)],
+            lambda: [board.states(run) for run in (repro, mixed, dan, jitter)],
         )
+        assert board.run_state(jitter) == "done", board.states(jitter)
         assert board.run_state(repro) == "done", board.states(repro)
         assert board.run_state(mixed) == "done", board.states(mixed)
         assert board.nodes(dan)["DAN", 0]["exit_code"] == 49
@@ -117,6 +120,8 @@ def test_repro_of_a_single_an_association_and_a_receipt(
         until(lambda: ended(board, again), 120, lambda: board.states(again))
         assert board.run_state(again) == "done", board.states(again)
         until(lambda: len(catalogued(board, "night7")) == 2, 5)
+        # What releases an exposure that waits for it.
+        until(lambda: f"{members[0]}_jit.fits" in catalogued(board, members[0]), 5)
         until(lambda: f"{name}_preview.png" in catalogued(board, name), 5)
 
     # The same references and software: the same products, which stay those of who made them.

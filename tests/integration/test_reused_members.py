@@ -166,11 +166,11 @@ def test_a_raw_file_has_one_digest_however_it_is_delivered(site: Site) -> None:
 @pytest.mark.parametrize(
     ("detector", "common"),
     [
-        ("WFC3/UVIS", ("MD", "AC", "INGEST_SCI", "PVW", "CL")),
+        ("WFC3/UVIS", ("CRCOMB", "MD", "AC", "INGEST_SCI", "PVW", "CL")),
         ("STIS/CCD", ("AC", "INGEST_SCI", "PVW", "CL")),
     ],
 )
-def test_associations_without_cosmic_ray_rejection(
+def test_associations_of_other_instruments(
     site: Site, detector: str, common: tuple[str, ...]
 ) -> None:
     name, *found = site.simulate("--detector", detector, "--small", "--members", "2")
@@ -182,6 +182,7 @@ def test_associations_without_cosmic_ray_rejection(
     files = site.manifest(name)["files"]
     assert {f"{m}_flt.fits" for m in found} <= set(files)
     assert (f"{name}_drz.fits" in files) is ("MD" in common)
+    assert (f"{name}_crj.fits" in files) is ("CRCOMB" in common)
     assert f"{name}_preview.png" in files
     table = fits.getdata(site.archived(name, f"{name}_asn.fits"), 1)
     made = table["MEMPRSNT"][table["MEMTYPE"] == "PROD-CR1"]

@@ -10,9 +10,9 @@ from astropy.wcs import WCS
 from calibration.arrays.dq import BadPixels, flag_bad_pixels
 from calibration.arrays.extract import extract
 from calibration.arrays.overscan import NoOverscan, drift_slope, fit_level, line_medians
-from calibration.arrays.photometry import NoSuchMode, value_at
-from calibration.arrays.stretch import autoscale, shrink
-from calibration.arrays.wcs import Wcs, north_up, pixel_map
+from calibration.arrays.photometry import OUTSIDE, NoSuchMode, value_at
+from calibration.arrays.pixmap import pixel_map
+from calibration.arrays.wcs import Wcs, north_up
 
 
 def test_line_medians_ignore_flagged_pixels() -> None:
@@ -78,6 +78,24 @@ def test_photometry_prefers_the_dated_row() -> None:
     assert value_at(ROWS, "acs,wfc1,f606w", 50005.0) == pytest.approx(1.5)
     with pytest.raises(NoSuchMode):
         value_at(ROWS, "acs,wfc1,f814w", 50005.0)
+    assert value_at(ROWS, "acs,wfc1,f606w", 50015.0) == OUTSIDE
+    assert value_at(ROWS, "acs,wfc1,f606w", 50015.0, extrapolate=True) == pytest.approx(2.5)
+
+
+def test_a_ramp_filter_is_entered_by_wavelength_and_date() -> None:
+    table = [
+        {
+            "OBSMODE": "acs,wfc1,fr656n#,MJD#", "DATACOL": "PHOTFLAM2",
+            "PHOTFLAM2": np.array([1.0, 2.0, 3.0, 11.0, 12.0, 13.0]),
+            "PAR1NAMES": "FR656N#", "PAR2NAMES": "MJD#",
+            "PAR1VALUES": np.array([6000.0, 6100.0, 6200.0]),
+            "PAR2VALUES": np.array([50000.0, 50010.0]),
+        }
+    ]  # fmt: skip
+    assert value_at(table, "acs,wfc1,fr656n#6150", 50005.0) == pytest.approx(2.5 + 5)
+    assert value_at(table, "acs,wfc1,fr656n#6300", 50005.0, extrapolate=True) == OUTSIDE
+    late = value_at(table, "acs,wfc1,fr656n#6150", 50020.0, extrapolate=True)
+    assert late == pytest.approx(2.5 + 20)
 
 
 def make_wcs(sip: bool) -> tuple[Wcs, WCS]:
@@ -121,24 +139,6 @@ def test_grid_covers_everything_and_is_north_up() -> None:
     assert pixels[..., 1].max() < shape[0] - 0.5
     assert grid.cd[0, 0] < 0 < grid.cd[1, 1]
     assert abs(grid.cd[0, 1]) == 0
-
-
-def test_autoscale_leaves_out_the_extremes() -> None:
-    image = np.random.default_rng(1).normal(10, 1, (100, 100)).astype(np.float32)
-    image[0, 0], image[1, 1] = 1e6, np.nan
-    grey = autoscale(image)
-    assert grey.max() == 255
-    assert 50 < np.median(grey) < 220
-
-
-def test_shrink_ignores_gaps() -> None:
-    image = np.ones((40, 60), np.float32)
-    image[:2, :2] = np.nan
-    image[10, 10] = np.nan
-    small = shrink(image, 30)
-    assert small.shape == (20, 30)
-    assert np.isnan(small[0, 0])
-    assert np.nanmax(small) == 1
 
 
 def test_extraction_subtracts_the_background() -> None:

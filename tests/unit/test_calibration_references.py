@@ -1,4 +1,4 @@
-"""The choice of references: local headers, and CRDS rules on the real frames."""
+"""The choice of references by the headers of a local folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.fits import Header, image_hdu, read, write
+from calibration.fits import Header, image_hdu, write
 from calibration.references.local_index import Candidate, choose, preferred, scan
 
 WHEN = datetime(2002, 4, 13)
@@ -70,33 +70,3 @@ def test_scan_and_preference(tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text("[")
     with pytest.raises(CalibrationError, match=r"index\.json"):
         preferred(tmp_path)
-
-
-NEEDED = ("BPIXTAB", "CCDTAB", "OSCNTAB", "BIASFILE", "DARKFILE", "PFLTFILE", "IDCTAB", "MDRIZTAB",
-          "DGEOFILE")  # fmt: skip
-
-
-@pytest.mark.parametrize("dataset", ["j8bt05njq", "j8bt06o6q"])
-def test_crds_picks_what_the_real_header_names(shared_data: Path, dataset: str) -> None:
-    from calibration.references.crds_rules import best_references
-
-    hdus = read(shared_data / "hst/acs_hrc_raw" / f"{dataset}_raw.fits")
-    chosen = best_references(shared_data / "hst/crds_mappings/hst.pmap", hdus, NEEDED)
-    own = {k: hdus[0].header.text(k).rpartition("$")[2].lower() for k in NEEDED}
-    assert chosen == own
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["hst_acs_darkfile_badexpr.rmap", "hst_acs_darkfile_missing_key.rmap", "hst-bad-xsum.rmap",
-     "hst_missing_parkey.rmap"],
-)  # fmt: skip
-def test_broken_mappings_are_named(shared_data: Path, name: str) -> None:
-    from calibration.references.crds_rules import choose as choose_by_rules
-    from calibration.references.crds_rules import matching_header
-
-    hdus = read(shared_data / "hst/acs_hrc_raw/j8bt05njq_raw.fits")
-    with pytest.raises(CalibrationError) as caught:
-        choose_by_rules(shared_data / "hst/crds_mappings" / name, matching_header(hdus))
-    assert caught.value.code == ExitCode.MAPPING_BAD
-    assert name in caught.value.message

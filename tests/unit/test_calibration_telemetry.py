@@ -14,8 +14,9 @@ from calibration.fits import read, write
 from calibration.nodes import to_fits
 from calibration.simulate.detectors import model
 from calibration.simulate.frames import Scene, raw_file
+from calibration.telemetry import from_raw
 from calibration.telemetry.from_raw import encode
-from calibration.telemetry.packets import Encoder, Kind, Stamp, walk
+from calibration.telemetry.packets import Encoder, Kind, Packet, Stamp, walk
 
 NAME = "jsimw1a1q"
 
@@ -137,6 +138,22 @@ def test_sequence_count_wraps_at_14_bits() -> None:
     packets = [encoder.packet(Kind.CHIP, Stamp(1, 2), b"ab") for _ in range(2)]
     found = [p.sequence for p in walk(memoryview(b"".join(packets)), "")]
     assert found == [16383, 0]
+
+
+def test_a_wrap_in_the_middle_of_a_chip_changes_nothing(
+    context: Context, sent: tuple[Path, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, _ = sent
+    near = dict.fromkeys(range(16), 16384 - 5)
+    monkeypatch.setattr(from_raw, "Encoder", lambda: Encoder(dict(near)))
+    packets = encode(read(raw), raw.name)
+    sequence = [p.sequence for p in map(first, packets) if p.kind == Kind.CHIP]
+    assert sequence[:6] == [16379, 16380, 16381, 16382, 16383, 0]
+    assert receive(context, packets).read_bytes() == raw.read_bytes()
+
+
+def first(packet: bytes) -> Packet:
+    return next(walk(memoryview(packet), ""))
 
 
 def test_ccsdspy_reads_the_same_packets(sent: tuple[Path, list[bytes]], tmp_path: Path) -> None:

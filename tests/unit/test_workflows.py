@@ -24,6 +24,7 @@ def test_shipped_workflows() -> None:
         "bench_true",
         "dan_receipt",
         "drill",
+        "eng_jitter",
         "ingest_pvw",
         "reingest_pvw",
         *(f"sdp_prearch_{i}{kind}" for i in INSTRUMENTS for kind in ("", "_asn")),

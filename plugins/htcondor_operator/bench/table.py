@@ -46,8 +46,24 @@ def show(figures: Mapping[str, Any], console: Console) -> None:
 def show_queue(figures: Mapping[str, Any], console: Console) -> None:
     """Print the queue's figures beside what is expected of them."""
     title = f"{figures['queue']:,} in the queue, {figures['history']:,} in the history"
+    show_expected(figures, title, console)
+
+
+def show_expected(figures: Mapping[str, Any], title: str, console: Console) -> None:
+    """Print every figure of which something is expected."""
     table = Table("figure", "measured", "expected", title=title)
     for name, expected in figures["expected"].items():
         style = "red" if name in figures["missed"] else "green"
         table.add_row(name, f"[{style}]{figures[name]}[/]", expected)
+    console.print(table)
+
+
+def show_memory(figures: Mapping[str, Any], console: Console) -> None:
+    """Print the nodes' peaks and what jobs ask for."""
+    peaks = figures["peak_mb"]
+    nodes = list(dict.fromkeys(node for found in peaks.values() for node in found))
+    title = f"peak memory in MB, associations of {figures['members']}"
+    table = Table("node", *peaks, title=title)
+    for node in nodes:
+        table.add_row(node, *(str(found.get(node, "")) for found in peaks.values()))
     console.print(table)

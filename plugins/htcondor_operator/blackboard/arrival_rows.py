@@ -230,10 +230,23 @@ def collected_of(cur: Cursor, filesets: Iterable[str], type_: str) -> list[tuple
     return [(int(number), str(fileset)) for number, fileset in cur.fetchall()]
 
 
+def of_filesets(cur: Cursor, poller: str, filesets: Sequence[str]) -> list[Arrival]:
+    """Return the arrivals of filesets that are in their place, locked, the oldest first."""
+    cur.execute(
+        f"SELECT {_COLUMNS} FROM owl_arrival"  # noqa: S608
+        " WHERE poller = %(poller)s AND fileset = ANY(%(filesets)s)"
+        " AND state IN ('collected', 'queued') ORDER BY id FOR UPDATE",
+        {"poller": poller, "filesets": list(filesets)},
+    )
+    return _rows(cur)
+
+
 def waiting_for_jitter(
     cur: Cursor, poller: str, seconds: float, names: Sequence[str]
 ) -> list[Arrival]:
     """Return, locked, the arrivals that wait no longer: the file has come, or they waited enough.
+
+    It has come when it was delivered, or when it is in the archive.
 
     Parameters
     ----------
@@ -245,16 +258,54 @@ def waiting_for_jitter(
     cur.execute(
         f"""
         SELECT {_COLUMNS} FROM owl_arrival AS a
-        WHERE state = 'collected' AND type = 'awaiting_sci_jit' AND poller = %(poller)s
+        WHERE state = 'collected' AND type IN ('awaiting_sci_jit', 'awaiting_gsa_jit')
+          AND poller = %(poller)s
           AND (arrived_at < now() - %(seconds)s * interval '1 second' OR EXISTS (
               SELECT FROM owl_arrival AS j
               JOIN unnest(%(names)s::text[]) AS form ON j.name = replace(form, '{{}}', a.fileset)
-              WHERE j.state = 'stored'))
+              WHERE j.state = 'stored') OR {_IN_ARCHIVE})
         ORDER BY id FOR UPDATE OF a
         """,  # noqa: S608
         {"poller": poller, "seconds": seconds, "names": list(names)},
     )
     return _rows(cur)
+
+
+_IN_ARCHIVE = """EXISTS (
+    SELECT FROM owl_product AS p
+    WHERE p.dataset = a.fileset AND p.name = a.fileset || '_jit.fits' AND p.fault IS NULL)"""
+
+
+def archived_jitter(cur: Cursor, filesets: Sequence[str]) -> set[str]:
+    """Return the filesets whose jitter file is in the archive."""
+    cur.execute(
+        f"SELECT a.fileset FROM unnest(%(names)s::text[]) AS a (fileset) WHERE {_IN_ARCHIVE}",  # noqa: S608
+        {"names": list(filesets)},
+    )
+    return {str(row[0]) for row in cur.fetchall()}
+
+
+def waiting_of_type(cur: Cursor, poller: str, types: Sequence[str]) -> dict[str, list[Arrival]]:
+    """Return a poller's collected arrivals of some types, locked, by fileset."""
+    cur.execute(
+        f"SELECT {_COLUMNS} FROM owl_arrival WHERE state = 'collected'"  # noqa: S608
+        " AND poller = %(poller)s AND type = ANY(%(types)s) ORDER BY id FOR UPDATE",
+        {"poller": poller, "types": list(types)},
+    )
+    found: dict[str, list[Arrival]] = {}
+    for row in _rows(cur):
+        found.setdefault(str(row.fileset), []).append(row)
+    return found
+
+
+def with_engineering(cur: Cursor, filesets: Sequence[str]) -> set[str]:
+    """Return the filesets of whose engineering stream something has come."""
+    cur.execute(
+        "SELECT DISTINCT fileset FROM owl_arrival WHERE fileset = ANY(%(names)s)"
+        " AND name LIKE '%%.eng' AND state IN ('collected', 'queued')",
+        {"names": list(filesets)},
+    )
+    return {str(row[0]) for row in cur.fetchall()}
 
 
 def older_than(cur: Cursor, numbers: Sequence[int], seconds: float) -> set[int]:

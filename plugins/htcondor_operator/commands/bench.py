@@ -1,4 +1,4 @@
-"""``owl bench``: measure OWL against the bare HTCondor below it."""
+"""``owl bench``: OWL against the bare HTCondor below it, its payload against other packages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -66,6 +67,66 @@ def queue(
         from htcondor_operator.bench.table import show_queue
 
         show_queue(figures, Console())
+
+
+@app.command()
+def calibration(
+    *,
+    pairs: Annotated[int, typer.Option(min=1, max=50, help="Turns of each side.")] = 3,
+    small: Annotated[bool, typer.Option(help="A small format, to try the bench.")] = False,
+    no_peers: Annotated[bool, typer.Option("--no-peers", help="Leave ccdproc out.")] = False,
+    scratch: Annotated[Path | None, typer.Option(help="Where 6 GB are free.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the calibration against ccdproc, drizzle, numpy and the machine's memory."""
+    from htcondor_operator.bench.payload import calibration_bench
+
+    words = ["--pairs", str(pairs), *["--small"] * small, *["--no-peers"] * no_peers]
+    figures = calibration_bench(words if scratch is None else [*words, "--scratch", str(scratch)])
+    if as_json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    else:
+        from rich.console import Console
+
+        from htcondor_operator.bench.table import show_expected
+
+        show_expected(figures, f"calibration, {figures['size']}", Console())
+
+
+@app.command()
+def memory(
+    *,
+    detector: Annotated[
+        list[str] | None, typer.Option("--detector", help="As ACS/WFC; all when not given.")
+    ] = None,
+    members: Annotated[int, typer.Option(min=2, max=8, help="Of each association.")] = 4,
+    small: Annotated[bool, typer.Option(help="Small formats, to try the command.")] = False,
+    scratch: Annotated[
+        Path | None, typer.Option(help="Folder with room for 3 GB; the system's own by default.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write table and requests into the templates.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the peak memory of the payload's nodes on simulated exposures, per detector."""
+    from htcondor_operator.bench.memory import DETECTORS, Plan, measure
+    from htcondor_operator.bench.memory import apply as write
+
+    figures = measure(Plan(tuple(detector or DETECTORS), members, small, scratch), _say)
+    if apply:
+        from htcondor_operator.settings import Settings
+
+        changed = write(figures, Settings.from_environment().templates)
+        _say(f"changed: {', '.join(changed) or 'nothing'}")
+    if as_json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    else:
+        from rich.console import Console
+
+        from htcondor_operator.bench.table import show_memory
+
+        show_memory(figures, Console())
 
 
 def _say(text: str) -> None:

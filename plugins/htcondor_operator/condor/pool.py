@@ -92,6 +92,20 @@ SPEED_SETTINGS: dict[str, object] = {
     "SHADOW_QUEUE_UPDATE_INTERVAL": 60,
 }
 
+MEMORY_SETTINGS: dict[str, object] = {
+    # An ordinary user has no control groups: the startd stops jobs by what the starter tells it.
+    # Subcode 102 is what HTCondor itself uses for this, and what jobs retry with more memory for.
+    "MEMORY_EXCEEDED": "(JobUniverse =!= 13 && MemoryUsage =!= undefined && MemoryUsage > Memory)",
+    "PREEMPT": "$(MEMORY_EXCEEDED)",
+    "MAXJOBRETIREMENTTIME": "ifThenElse($(MEMORY_EXCEEDED), -1, 0)",
+    "WANT_HOLD": "$(MEMORY_EXCEEDED)",
+    "WANT_HOLD_SUBCODE": 102,
+    "WANT_HOLD_REASON": 'strcat("memory in use (", MemoryUsage, " MB) exceeded the slot\'s ", '
+    'Memory, " MB")',
+    "STARTER_UPDATE_INTERVAL": 20,
+}
+"""A job that uses more memory than its slot has is stopped, as it is where a kernel enforces it."""
+
 SECURITY_SETTINGS: dict[str, object] = {
     "SEC_DEFAULT_AUTHENTICATION": "REQUIRED",
     "SEC_DEFAULT_AUTHENTICATION_METHODS": "FS,IDTOKENS",
@@ -176,7 +190,6 @@ def configuration(
         "SLOT_TYPE_1_PARTITIONABLE": True,
         "START": True,
         "SUSPEND": False,
-        "PREEMPT": False,
         "KILL": False,
         "SUBMIT_ALLOW_GETENV": True,
         **{f"ALLOW_{level}": own for level in ACCESS_LEVELS},
@@ -184,6 +197,7 @@ def configuration(
         "ALLOW_CLIENT": "*",
         **SECURITY_SETTINGS,
         **SPEED_SETTINGS,
+        **MEMORY_SETTINGS,
         **DAGMAN_SETTINGS,
         **EVENT_LOG_SETTINGS,
         **extra,

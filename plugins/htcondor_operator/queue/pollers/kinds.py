@@ -66,6 +66,7 @@ KINDS: dict[str, str] = {
     "telemetry": "htcondor_operator.queue.pollers.telemetry_poller:make_poller",
     "checksum": "htcondor_operator.queue.pollers.checksum_poller:make_poller",
     "delivery": "htcondor_operator.queue.pollers.delivery_poller:make_poller",
+    "engineering": "htcondor_operator.queue.pollers.engineering_poller:make_poller",
     "jitter": "htcondor_operator.queue.pollers.jitter_poller:make_poller",
     "shoveler": "htcondor_operator.queue.shoveler.poller:make_poller",
     "requests": "htcondor_operator.queue.campaigns.request_poller:make_poller",

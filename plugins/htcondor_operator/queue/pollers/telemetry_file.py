@@ -6,7 +6,9 @@ rest. Its layout is repeated here because bridge and payload do not import each 
 
 from __future__ import annotations
 
+import io
 import struct
+from binascii import crc_hqx
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -17,6 +19,9 @@ _SECONDARY_BYTES = 16
 _BASE_APID = 0x320
 _APIDS = 16
 _CRC_BYTES = 2
+_ENGINEERING = 15
+_LONGEST_S = 7200
+_MOST_ENGINEERING = 16 << 20
 # Of the exposure packet: rootname, proposal, instrument ... association, three counts.
 _EXPOSURE = struct.Struct(">10sI8s8s4sf8s8sIdddBHH10sBHH")
 
@@ -28,6 +33,54 @@ class Telemetry:
     rootname: str
     instrument: str
     association: str
+
+
+@dataclass(frozen=True)
+class Engineering:
+    """A part of an exposure's engineering stream.
+
+    Parameters
+    ----------
+    exposure
+        Whose it is, by its first packet.
+    needed
+        So many seconds cover the exposure.
+    seconds
+        Those whose packet arrived intact.
+    """
+
+    exposure: Telemetry
+    needed: int
+    seconds: frozenset[int]
+
+
+def read_engineering(stream: BinaryIO, size: int) -> Engineering:
+    """Read a part of an engineering stream: the exposure packet, then one packet per second.
+
+    Raises
+    ------
+    Unreadable
+        It is cut, is no such stream, or its first packet is damaged.
+    """
+    body = stream.read()
+    if size > _MOST_ENGINEERING:
+        raise Unreadable(f"it is too long for an engineering stream ({size} bytes)")
+    exposure = read_telemetry(io.BytesIO(body), len(body))
+    needed, seconds, offset = 0, set(), 0
+    while offset < len(body):
+        word, _, length = _PRIMARY.unpack_from(body, offset)
+        kind, end = (word & 0x7FF) - _BASE_APID, offset + _PRIMARY.size + length + 1
+        said = int.from_bytes(body[end - _CRC_BYTES : end], "big")
+        intact = crc_hqx(body[offset : end - _CRC_BYTES], 0xFFFF) == said
+        if offset == 0:
+            if not intact:
+                raise Unreadable("its first packet, which describes the exposure, is damaged")
+            values = _EXPOSURE.unpack_from(body, _PRIMARY.size + _SECONDARY_BYTES)
+            needed = min(max(-(-int(values[8]) // 1000), 1), _LONGEST_S)
+        elif kind == _ENGINEERING and intact:
+            seconds.add(int.from_bytes(body[offset + 14 : offset + 16], "big"))
+        offset = end
+    return Engineering(exposure, needed, frozenset(s for s in seconds if s < needed))
 
 
 def read_telemetry(stream: BinaryIO, size: int) -> Telemetry:

@@ -113,6 +113,7 @@ class TelemetryHandler:
         """Release what waited for jitter; let associations go on whose deadline is over."""
         counts: Counter[str] = Counter()
         ready = self._jitter.release(cur, self.examine)
+        self._jitter.follow(cur)
         if ready:
             counts["jitter_released"] += len(ready)
             counts.update(self._enter(cur, ready, []))
