@@ -1,0 +1,102 @@
+/** The queries of the pages: polled while somebody looks, kept while another page is shown. */
+
+import {
+  QueryClient,
+  keepPreviousData,
+  useQuery,
+  type UseQueryResult,
+} from "@tanstack/react-query";
+
+import { ApiError, get, type Query } from "./client";
+import { shareListing } from "./share";
+import type { Listing, Me } from "./types";
+
+export const POLL_MS = 4_000;
+export const SLOW_POLL_MS = 5_000;
+
+/** Make a client. One at module scope serves all: the host mounts a page again on every path. */
+export function makeQueryClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        retry: (count, error) =>
+          count < 2 && (!(error instanceof ApiError) || error.status === 0 || error.status >= 500),
+        retryDelay: 1_000,
+        staleTime: 1_000,
+        gcTime: 10 * 60_000,
+        refetchOnWindowFocus: true,
+        // A hidden tab asks for nothing.
+        refetchIntervalInBackground: false,
+      },
+    },
+  });
+}
+
+export const queryClient = makeQueryClient();
+
+/** Who is logged in and what they may do. */
+export function useMe(): UseQueryResult<Me, Error> {
+  return useQuery<Me, Error>({
+    queryKey: ["me"],
+    queryFn: ({ signal }) => get<Me>("me", {}, signal),
+    staleTime: 5 * 60_000,
+  });
+}
+
+/** Whether write controls are shown at all. */
+export function useCanOperate(): boolean {
+  return useMe().data?.can.operate ?? false;
+}
+
+/** Whether the pollers and settings may be changed. */
+export function useCanAdminister(): boolean {
+  return useMe().data?.can.administer ?? false;
+}
+
+/** Read a list every few seconds; the rows before stay while a new page or filter is fetched. */
+export function useListing<Row extends object>(
+  path: string,
+  query: Query,
+  keyOf: (row: Row) => string | number,
+): UseQueryResult<Listing<Row>, Error> {
+  return useQuery<Listing<Row>, Error>({
+    queryKey: [path, "list", query],
+    queryFn: ({ signal }) => get<Listing<Row>>(path, resolveTimes(query), signal),
+    refetchInterval: POLL_MS,
+    placeholderData: keepPreviousData,
+    structuralSharing: shareListing<Row>(keyOf),
+  });
+}
+
+/** Read anything every few seconds. */
+export function usePolled<T>(
+  path: string,
+  query: Query = {},
+  options: { every?: number | false; enabled?: boolean } = {},
+): UseQueryResult<T, Error> {
+  return useQuery<T, Error>({
+    queryKey: [path, "one", query],
+    queryFn: ({ signal }) => get<T>(path, resolveTimes(query), signal),
+    refetchInterval: options.every ?? SLOW_POLL_MS,
+    enabled: options.enabled ?? true,
+  });
+}
+
+const RELATIVE = /^-(\d+)([hd])$/;
+
+/** Turn `-24h` and `-7d` into times: a saved view means the last day, not a certain day. */
+export function resolveTimes(query: Query, now: number = Date.now()): Query {
+  const resolved: Query = { ...query };
+  for (const name of ["since", "until"]) {
+    const match = RELATIVE.exec(String(query[name] ?? ""));
+    if (!match) continue;
+    const hours = Number(match[1]) * (match[2] === "d" ? 24 : 1);
+    resolved[name] = new Date(now - hours * 3_600_000).toISOString();
+  }
+  return resolved;
+}
+
+/** Ask for everything of some routes again, after a change. */
+export function refresh(client: QueryClient): void {
+  void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "me" });
+}

@@ -1,0 +1,25 @@
+/** Where things are: the console's own pages, and Airflow's. */
+
+export const ROOT = "/plugin/owl";
+
+export const pagePath = (page: string): string => `${ROOT}/${page}`;
+export const runPath = (runKey: number, query = ""): string => `${ROOT}/run/${runKey}${query}`;
+export const datasetPath = (dataset: string): string => `${ROOT}/dataset/${encodeURIComponent(dataset)}`;
+export const campaignPath = (name: string): string => `${ROOT}/campaigns?name=${encodeURIComponent(name)}`;
+
+export const airflowRun = (dagId: string, runId: string): string =>
+  `/dags/${encodeURIComponent(dagId)}/runs/${encodeURIComponent(runId)}`;
+export const airflowTask = (dagId: string, runId: string, taskId: string): string =>
+  `${airflowRun(dagId, runId)}/tasks/${encodeURIComponent(taskId)}`;
+export const airflowDag = (dagId: string): string => `/dags/${encodeURIComponent(dagId)}`;
+
+/** Link to the log of a node's try, at a line if one is named. */
+export function logQuery(node: string, attempt: number, tryNumber: number, line?: number): string {
+  const query = new URLSearchParams({
+    node,
+    attempt: String(attempt),
+    try: String(tryNumber),
+  });
+  if (line !== undefined) query.set("line", String(line));
+  return `?${query.toString()}#log`;
+}

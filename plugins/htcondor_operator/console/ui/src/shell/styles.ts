@@ -1,0 +1,152 @@
+/**
+ * Styles of what there is much of: table cells, badges, log lines.
+ *
+ * Chakra's components cost tens of microseconds each; a table of 500 rows has ten thousand cells.
+ * These are plain elements with classes, coloured by the host's tokens, so light and dark follow.
+ */
+
+import type { SystemStyleObject } from "@chakra-ui/react";
+
+/** A state's colour: one of the host's palettes. */
+export const STATE_PALETTE: Record<string, string> = {
+  done: "green",
+  resolved: "green",
+  running: "blue",
+  claimed: "blue",
+  starting: "cyan",
+  launching: "cyan",
+  submitted: "cyan",
+  shoveled: "cyan",
+  live: "blue",
+  rescued: "purple",
+  proposed: "purple",
+  held: "orange",
+  paused: "orange",
+  stale: "orange",
+  failed: "red",
+  failing: "red",
+  refused: "red",
+  futile: "red",
+  quarantined: "red",
+  silent: "red",
+  dead: "red",
+  unknown: "yellow",
+};
+
+const palettes = [...new Set([...Object.values(STATE_PALETTE), "gray"])];
+
+const badges = Object.fromEntries(
+  palettes.map((palette) => [
+    `& .owl-badge-${palette}`,
+    { color: `${palette}.fg`, bg: `${palette}.subtle` },
+  ]),
+);
+
+const mono = { fontFamily: "mono", fontVariantNumeric: "tabular-nums" };
+
+export const sheet: SystemStyleObject = {
+  "& .owl-badge": {
+    display: "inline-flex",
+    alignItems: "center",
+    gap: "1",
+    px: "1.5",
+    borderRadius: "sm",
+    fontSize: "xs",
+    fontWeight: "medium",
+    lineHeight: "1.25rem",
+    whiteSpace: "nowrap",
+  },
+  ...badges,
+  "& .owl-table": {
+    borderCollapse: "separate",
+    borderSpacing: 0,
+    tableLayout: "fixed",
+    width: "100%",
+    fontSize: "sm",
+  },
+  "& .owl-table th": {
+    position: "sticky",
+    top: 0,
+    zIndex: 1,
+    bg: "bg.muted",
+    textAlign: "start",
+    fontWeight: "semibold",
+    fontSize: "xs",
+    px: "2",
+    py: "1.5",
+    borderBottomWidth: "1px",
+    borderColor: "border.emphasized",
+    whiteSpace: "nowrap",
+    overflow: "hidden",
+    textOverflow: "ellipsis",
+  },
+  "& .owl-table th button": { fontWeight: "semibold", cursor: "pointer", maxWidth: "100%" },
+  "& .owl-table td": {
+    px: "2",
+    py: "1",
+    height: "30px",
+    borderBottomWidth: "1px",
+    borderColor: "border.subtle",
+    overflow: "hidden",
+    textOverflow: "ellipsis",
+    whiteSpace: "nowrap",
+  },
+  "& .owl-table td.owl-num, & .owl-table th.owl-num": {
+    textAlign: "end",
+    fontVariantNumeric: "tabular-nums",
+  },
+  "& .owl-table td.owl-mono": mono,
+  "& .owl-table td.owl-tool, & .owl-table th.owl-tool": { px: "1", textAlign: "center" },
+  "& .owl-table td.owl-wrap": { whiteSpace: "normal", overflowWrap: "anywhere" },
+  "& .owl-table tbody tr.owl-row:hover > td": { bg: "bg.subtle" },
+  "& .owl-table tbody tr.owl-row[aria-selected=true] > td": { bg: "blue.subtle" },
+  "& .owl-table tbody tr.owl-detail > td": { whiteSpace: "normal", bg: "bg.subtle", p: "3" },
+  "& .owl-table input[type=checkbox]": { cursor: "pointer", verticalAlign: "middle" },
+  "& .owl-icon-button": {
+    display: "inline-flex",
+    alignItems: "center",
+    justifyContent: "center",
+    minWidth: "6",
+    height: "6",
+    borderRadius: "sm",
+    cursor: "pointer",
+    color: "fg.muted",
+  },
+  "& .owl-icon-button:hover": { bg: "bg.emphasized", color: "fg" },
+  "& a.owl-link": { color: "fg.info", textUnderlineOffset: "2px" },
+  "& a.owl-link:hover": { textDecoration: "underline" },
+  "& .owl-help": {
+    textDecoration: "underline dotted",
+    textUnderlineOffset: "3px",
+    cursor: "help",
+  },
+  "& .owl-muted": { color: "fg.muted" },
+  "& :is(a, button, input, select, [tabindex]):focus-visible": {
+    outline: "2px solid",
+    outlineColor: "blue.focusRing",
+    outlineOffset: "1px",
+  },
+  "& .owl-log": { ...mono, fontSize: "xs", lineHeight: "1.3rem" },
+  "& .owl-log-line": { display: "flex", whiteSpace: "pre-wrap", overflowWrap: "anywhere" },
+  "& .owl-log-line:target, & .owl-log-line[data-marked=true]": { bg: "yellow.subtle" },
+  "& .owl-log-line > a": {
+    flex: "none",
+    width: "5.5rem",
+    pe: "3",
+    textAlign: "end",
+    color: "fg.muted",
+    userSelect: "none",
+  },
+  "& .owl-log mark": { bg: "yellow.solid", color: "yellow.contrast" },
+  "& .owl-field": {
+    borderWidth: "1px",
+    borderColor: "border.emphasized",
+    borderRadius: "sm",
+    bg: "bg",
+    px: "2",
+    height: "8",
+    fontSize: "sm",
+    minWidth: 0,
+  },
+  "& .owl-field:is(textarea)": { height: "auto", py: "1", width: "100%" },
+};
