@@ -13,6 +13,7 @@ const FAILED = flowRow({
   exit_sentence: "A reference file is missing.",
   error_kind: "node_failed",
 });
+const TOTALS = { status: { failed: 1 }, workflow: {}, instrument: {} };
 const flowCalls = (calls: Call[]): Call[] => calls.filter((call) => call.path === "flow");
 
 async function rowOf(name: string): Promise<HTMLElement> {
@@ -22,7 +23,7 @@ async function rowOf(name: string): Promise<HTMLElement> {
 
 describe("the data flow", () => {
   it("asks for what the URL's filters say", async () => {
-    const calls = stubApi({ flow: listing([FAILED]), "flow/totals": { counts: { failed: 1 } } });
+    const calls = stubApi({ flow: listing([FAILED]), "flow/totals": { status: { failed: 1 }, workflow: {}, instrument: {} } });
     open("/plugin/owl/flow?status=failed&status=held&search=j8bt&sort=-updated&exit_code=23&since=-24h");
     await rowOf("j8bt06nyq");
     const query = flowCalls(calls)[0]?.query;
@@ -39,7 +40,7 @@ describe("the data flow", () => {
   });
 
   it("keeps typed letters and asks once, after a pause", async () => {
-    const calls = stubApi({ flow: listing([FAILED]), "flow/totals": { counts: {} } });
+    const calls = stubApi({ flow: listing([FAILED]), "flow/totals": { status: {}, workflow: {}, instrument: {} } });
     const { router } = open("/plugin/owl/flow?cursor=abc&page=3");
     const box = await screen.findByRole("searchbox", { name: "Dataset begins with" });
     await userEvent.type(box, "j8bt06");
@@ -56,14 +57,14 @@ describe("the data flow", () => {
   });
 
   it("says an exit code's name and sentence on hover", async () => {
-    stubApi({ flow: listing([FAILED]), "flow/totals": { counts: {} } });
+    stubApi({ flow: listing([FAILED]), "flow/totals": { status: {}, workflow: {}, instrument: {} } });
     open("/plugin/owl/flow");
     const row = await rowOf("j8bt06nyq");
     expect(within(row).getByTitle("23 REFERENCE_MISSING: A reference file is missing.")).toHaveTextContent("23");
   });
 
   it("has one menu for all rows, which opens at the row that asked", async () => {
-    stubApi({ flow: listing([FAILED, flowRow({ dataset: "other" })]), "flow/totals": { counts: {} } });
+    stubApi({ flow: listing([FAILED, flowRow({ dataset: "other" })]), "flow/totals": { status: {}, workflow: {}, instrument: {} } });
     open("/plugin/owl/flow");
     const row = await rowOf("j8bt06nyq");
     // No row brings a menu of its own.
@@ -78,15 +79,15 @@ describe("the data flow", () => {
   it("previews an action, and acts only when it is confirmed", async () => {
     const calls = stubApi({
       flow: listing([FAILED]),
-      "flow/totals": { counts: {} },
+      "flow/totals": { status: {}, workflow: {}, instrument: {} },
       "POST runs/actions": (call: Call) =>
         call.body?.["dry_run"]
           ? {
               summary: "1 run: 1 will be rescued",
-              items: [{ key: "j8bt06nyq", will: "run CA and AC again", why_not: null }],
-              token: "t1",
+              items: [{ key: 1, name: "j8bt06nyq", will: "run CA and AC again", why_not: null }],
+              done: 0,
             }
-          : { summary: "1 run rescued", items: [], token: null, done: 1 },
+          : { summary: "1 run rescued", items: [], done: 1 },
     });
     open("/plugin/owl/flow");
     const row = await rowOf("j8bt06nyq");
@@ -107,18 +108,17 @@ describe("the data flow", () => {
       action: "rescue",
       run_keys: [FAILED.run_key],
       reason: "reference delivered",
-      token: "t1",
     });
   });
 
   it("does not offer to confirm what is not possible", async () => {
     stubApi({
       flow: listing([FAILED]),
-      "flow/totals": { counts: {} },
+      "flow/totals": { status: {}, workflow: {}, instrument: {} },
       "POST runs/actions": {
         summary: "1 run: 1 cannot",
-        items: [{ key: "j8bt06nyq", will: "", why_not: "the template is gone" }],
-        token: null,
+        items: [{ key: 1, name: "j8bt06nyq", will: "", why_not: "the template is gone" }],
+        done: 0,
       },
     });
     open("/plugin/owl/flow");
@@ -130,28 +130,50 @@ describe("the data flow", () => {
     expect(within(dialog).getByRole("button", { name: "Rescue" })).toBeDisabled();
   });
 
-  it("acts on a selection, or on everything that fits", async () => {
+  it("acts on a selection, in parts that the server takes", async () => {
+    const rows = Array.from({ length: 150 }, () => flowRow({ status: "running" }));
     const calls = stubApi({
-      flow: listing([FAILED, flowRow({ dataset: "other" })], "next-page"),
-      "flow/totals": { counts: {} },
-      "POST runs/actions": { summary: "2 runs", items: [{ key: "a", will: "be held", why_not: null }], token: null },
+      flow: listing(rows),
+      "flow/totals": TOTALS,
+      "POST runs/actions": (call: Call) => ({
+        summary: "some",
+        items: (call.body?.["run_keys"] as number[]).map((key) => ({ key, name: `run ${key}`, will: "be held", why_not: null })),
+        done: 0,
+      }),
     });
-    open("/plugin/owl/flow?status=failed");
-    await rowOf("j8bt06nyq");
+    open("/plugin/owl/flow");
+    await rowOf(rows[0]?.dataset ?? "");
     await userEvent.click(screen.getByRole("checkbox", { name: "Select all rows of this page" }));
     const bar = screen.getByRole("toolbar", { name: "Actions on the selection" });
-    expect(within(bar).getByText("2 selected")).toBeInTheDocument();
-    await userEvent.click(within(bar).getByRole("button", { name: /^Select all/ }));
+    expect(within(bar).getByText("150 selected")).toBeInTheDocument();
     await userEvent.click(within(bar).getByRole("button", { name: "Hold…" }));
-    await screen.findByRole("dialog");
-    await waitFor(() => expect(calls.some((call) => call.method === "POST")).toBe(true));
+    expect(await screen.findByText("150 of 150 would be changed")).toBeInTheDocument();
+    const sizes = calls.filter((call) => call.method === "POST").map((call) => (call.body?.["run_keys"] as number[]).length);
+    expect(sizes).toEqual([100, 50]);
+  });
+
+  it("acts on everything that fits the filter, on all pages", async () => {
+    const first = flowRow({ dataset: "first", status: "failed" });
+    const second = flowRow({ dataset: "second", status: "failed" });
+    const calls = stubApi({
+      flow: (call: Call) => (call.query.get("cursor") ? listing([second]) : listing([first], "c2")),
+      "flow/totals": TOTALS,
+      "POST runs/actions": { summary: "2 runs", items: [{ key: 1, name: "a", will: "be held", why_not: null }], done: 0 },
+    });
+    open("/plugin/owl/flow?status=failed");
+    await rowOf("first");
+    await userEvent.click(screen.getByRole("checkbox", { name: "Select all rows of this page" }));
+    const bar = screen.getByRole("toolbar", { name: "Actions on the selection" });
+    await userEvent.click(within(bar).getByRole("button", { name: "Select all that fit the filter" }));
+    await userEvent.click(within(bar).getByRole("button", { name: "Rescue…" }));
+    await screen.findByText("2 runs");
     const body = calls.find((call) => call.method === "POST")?.body;
-    expect(body).toMatchObject({ action: "hold", filter: { status: ["failed"] }, dry_run: true });
-    expect(body).not.toHaveProperty("run_keys");
+    expect(body).toMatchObject({ action: "rescue", run_keys: [first.run_key, second.run_key], dry_run: true });
+    expect(flowCalls(calls).at(-1)?.query.get("status")).toBe("failed");
   });
 
   it("has no write controls for a viewer", async () => {
-    stubApi({ me: VIEWER, flow: listing([FAILED]), "flow/totals": { counts: {} } });
+    stubApi({ me: VIEWER, flow: listing([FAILED]), "flow/totals": { status: {}, workflow: {}, instrument: {} } });
     open("/plugin/owl/flow");
     const row = await rowOf("j8bt06nyq");
     await screen.findByText(/You may look, not change/);
@@ -165,7 +187,7 @@ describe("the data flow", () => {
   it("shows an error with its kind and message, and tries again", async () => {
     let fail = true;
     stubApi({
-      "flow/totals": { counts: {} },
+      "flow/totals": { status: {}, workflow: {}, instrument: {} },
       flow: () =>
         fail
           ? new Status(422, { detail: { kind: "bad_field", message: "sort 'x' must be one of created, dataset." } })
@@ -181,7 +203,7 @@ describe("the data flow", () => {
   });
 
   it("says what to do when nothing fits", async () => {
-    stubApi({ flow: listing([]), "flow/totals": { counts: {} } });
+    stubApi({ flow: listing([]), "flow/totals": { status: {}, workflow: {}, instrument: {} } });
     open("/plugin/owl/flow?search=zzz");
     expect(await screen.findByText("No dataset fits")).toBeInTheDocument();
     await userEvent.click(screen.getByRole("button", { name: "Clear filters" }));
@@ -190,7 +212,7 @@ describe("the data flow", () => {
 
   it("goes to the next page by its cursor and back", async () => {
     stubApi({
-      "flow/totals": { counts: {} },
+      "flow/totals": { status: {}, workflow: {}, instrument: {} },
       flow: (call: Call) =>
         call.query.get("cursor") === "c2" ? listing([flowRow({ dataset: "second" })]) : listing([FAILED], "c2"),
     });

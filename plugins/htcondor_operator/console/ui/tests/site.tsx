@@ -29,17 +29,17 @@ export class Status {
 
 export const OPERATOR: Me = {
   user: "operator",
-  can: { operate: true, administer: true },
+  can: { read: true, operate: true, request: true, manage: true, administer: true },
   version: "0.1.0",
   workflows: ["acs_single_repro", "wf3_single_repro"],
-  instruments: ["ACS", "WFC3"],
-  nodes: ["2FITS", "CA", "AC"],
+  statuses: ["running", "failed", "done"],
+  errors: { node_failed: "The node's program ended with a non-zero exit code." },
   exit_codes: { "23": { name: "REFERENCE_MISSING", sentence: "A reference file is missing." } },
 };
 export const VIEWER: Me = {
   ...OPERATOR,
   user: "viewer",
-  can: { operate: false, administer: false },
+  can: { read: true, operate: false, request: false, manage: false, administer: false },
 };
 
 /** Answer the API's routes; what is not named is a 404. */
@@ -76,7 +76,6 @@ export const listing = (rows: unknown[], next: string | null = null) => ({
   rows,
   next,
   as_of: new Date().toISOString(),
-  estimate: rows.length,
 });
 
 let counter = 1;
@@ -119,7 +118,7 @@ export function flowRow(fields: Partial<FlowRow> = {}): FlowRow {
 }
 
 /** Show the console at a place. */
-export function open(place: string, app = "OWL", props: HostProps = {}) {
+export function open(place: string, app = "Owl Console", props: HostProps = {}) {
   const App = APPS[app];
   if (!App) throw new Error(`no app ${app}`);
   const router = createMemoryRouter([{ path: "*", element: <App {...props} /> }], {

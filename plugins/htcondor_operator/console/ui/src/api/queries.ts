@@ -9,7 +9,7 @@ import {
 
 import { ApiError, get, type Query } from "./client";
 import { shareListing } from "./share";
-import type { Listing, Me } from "./types";
+import type { Listing, Me, Permission } from "./types";
 
 export const POLL_MS = 4_000;
 export const SLOW_POLL_MS = 5_000;
@@ -43,14 +43,9 @@ export function useMe(): UseQueryResult<Me, Error> {
   });
 }
 
-/** Whether write controls are shown at all. */
-export function useCanOperate(): boolean {
-  return useMe().data?.can.operate ?? false;
-}
-
-/** Whether the pollers and settings may be changed. */
-export function useCanAdminister(): boolean {
-  return useMe().data?.can.administer ?? false;
+/** Whether the user has a permission; until that is known, no. */
+export function useMay(permission: Permission): boolean {
+  return useMe().data?.can[permission] ?? false;
 }
 
 /** Read a list every few seconds; the rows before stay while a new page or filter is fetched. */

@@ -16,22 +16,24 @@ export interface ExitWords {
   sentence: string;
 }
 
+export type Permission = "read" | "operate" | "request" | "manage" | "administer";
+
 export interface Me {
   user: string;
-  can: { operate: boolean; administer: boolean };
+  /** Which controls are shown; every route decides by itself. */
+  can: Record<Permission, boolean>;
   version: string;
   workflows: string[];
-  instruments: string[];
+  statuses: string[];
   exit_codes: Record<string, ExitWords>;
-  nodes?: string[];
-  error_kinds?: string[];
+  /** Kinds of error with their sentences. */
+  errors: Record<string, string>;
 }
 
 export interface Listing<Row> {
   rows: Row[];
-  next: string | null;
-  as_of: string | null;
-  estimate: number | null;
+  next?: string | null;
+  as_of?: string | null;
 }
 
 export interface Exit {
@@ -64,15 +66,17 @@ export interface FlowRow extends Exit {
   host: string | null;
   owner: string | null;
   campaign: string | null;
+  fingerprint?: string | null;
+  task_id?: string | null;
   lag_s: number | null;
   nodes_total: number | null;
   nodes_done: number | null;
 }
 
 export interface FlowTotals {
-  counts: Record<string, number>;
-  facets?: Record<string, Record<string, number>>;
-  as_of?: string | null;
+  status: Record<string, number>;
+  workflow: Record<string, number>;
+  instrument: Record<string, number>;
 }
 
 export interface Attempt {
@@ -107,18 +111,17 @@ export interface NodeTry extends Exit {
   cpu_s: number | null;
   priority: number | null;
   carried_from: number | null;
-  job_id: string | null;
+  cluster: number | null;
+  proc: number | null;
+  reason: string | null;
 }
 
 export interface AuditEntry {
   at: string;
-  who: string;
+  who: string | null;
   action: string;
+  what: string | null;
   reason: string | null;
-  before?: unknown;
-  after?: unknown;
-  state?: string | null;
-  subject?: string | null;
 }
 
 export interface RunDetail {
@@ -127,7 +130,6 @@ export interface RunDetail {
   nodes: NodeTry[];
   graph: { nodes: string[]; edges: [string, string][] } | null;
   actions: AuditEntry[];
-  as_of: string | null;
 }
 
 export interface LogPage {
@@ -140,54 +142,52 @@ export interface LogPage {
 
 export interface Product {
   id: number;
+  obs_id: string;
   dataset: string;
   name: string;
   dataproduct_type: string | null;
-  dataproduct_subtype?: string | null;
+  dataproduct_subtype: string | null;
   calib_level: number | null;
+  bytes: number;
+  sha256: string | null;
   instrument_name: string | null;
-  detector?: string | null;
-  filters?: string | null;
+  detector: string | null;
+  filters: string | null;
   target_name: string | null;
-  proposal_id?: string | null;
+  proposal_id: string | null;
   s_ra: number | null;
   s_dec: number | null;
   t_exptime: number | null;
   observed_at: string | null;
-  archived_at: string | null;
-  bytes: number;
-  sha256?: string | null;
+  workflow: string | null;
   run_key: number | null;
-  workflow?: string | null;
-  reference_context?: string | null;
-  reference_files?: Record<string, string> | null;
-  software?: Record<string, string> | null;
-  has_preview?: boolean;
+  attempt: number | null;
+  reference_context: string | null;
+  reference_files: Record<string, string> | null;
+  archived_at: string | null;
+  verified_at: string | null;
+  fault: string | null;
+  /** Numbers of the products that are its pictures. */
+  preview: number | null;
+  thumb: number | null;
 }
 
-export interface DatasetDetail {
-  dataset: string;
-  runs: FlowRow[];
-  products: Product[];
-  references: Record<string, string> | null;
-  queue: QueueRow[];
-  history: HistoryRow[];
-  as_of?: string | null;
-}
-
-export interface ErrorGroup {
-  node: string | null;
-  error_kind: string | null;
+export interface ErrorGroup extends Exit {
+  node: string;
+  error_kind: string;
   fingerprint: string;
-  count: number;
-  sample: string | null;
-  exit_code?: number | null;
-  exit_name?: string | null;
-  exit_sentence?: string | null;
+  n: number;
+  held: number;
   first_at: string | null;
   last_at: string | null;
-  run_keys: number[];
-  accepted: { who: string; at: string; reason: string } | null;
+  sample: number;
+  sample_dataset: string;
+  sample_message: string | null;
+  workflows: string[];
+  accepted_reason: string | null;
+  accepted_by: string | null;
+  accepted_at: string | null;
+  until: string | null;
 }
 
 export interface QueueRow {
@@ -219,7 +219,6 @@ export interface HistoryRow {
   ended_at: string | null;
   dag_id: string | null;
   run_id: string | null;
-  run_key?: number | null;
 }
 
 export interface QueueTotal {
@@ -232,26 +231,31 @@ export interface QueueTotal {
 
 export interface Poller {
   name: string;
-  dag_id: string;
-  kind: string;
+  dag_id: string | null;
+  kind: string | null;
+  description?: string | null;
   directory: string | null;
   interval_s: number | null;
   state: string;
+  paused: boolean;
+  declared: boolean;
+  busy: boolean;
   beat_at: string | null;
-  stale?: boolean;
   result_at: string | null;
   result: Record<string, unknown> | null;
   note: string | null;
   error: string | null;
-  quarantined?: number;
 }
 
-export interface Quarantined {
+export interface Arrival {
   id: number;
   poller: string;
   name: string;
   directory: string;
   bytes: number;
+  fileset: string | null;
+  type: string | null;
+  state: string;
   reason: string | null;
   path: string;
   arrived_at: string;
@@ -263,75 +267,111 @@ export interface Campaign {
   state: string;
   priority: number;
   total: number;
-  counts: Record<string, number>;
-  failures_by_kind?: Record<string, number> | null;
-  rate_per_hour: number | null;
-  eta_s: number | null;
+  open: number;
+  done: number;
+  failed: number;
   source: string;
   reason: string | null;
   created_by: string;
   approved_by: string | null;
   created_at: string;
-  updated_at: string;
 }
 
-export interface CampaignDetail extends Campaign {
-  as_of?: string | null;
-  detail?: Record<string, unknown> | null;
-  actions?: AuditEntry[];
-  members?: { fileset: string; state: string; note: string | null; run_key?: number | null }[];
-}
-
-export interface Slot {
+export interface CampaignReport {
   name: string;
+  type: string;
   state: string;
-  activity: string | null;
-  cpus: number | null;
-  memory_mb: number | null;
-  user: string | null;
-  dataset?: string | null;
-  node?: string | null;
-  run_key?: number | null;
+  priority: number;
+  source: string;
+  reason: string | null;
+  created_by: string;
+  approved_by: string | null;
+  created_at: string;
+  total: number;
+  open: number;
+  ended: number;
+  counts: Record<string, number>;
+  rate_per_hour: number | null;
+  eta_s: number | null;
+  last_ended_at: string | null;
+  failures: { kind: string; n: number; for_instance: string }[];
+}
+
+export interface Member {
+  fileset: string;
+  part: string;
+  state: string;
+  note: string | null;
+  dag_id: string | null;
+  run_id: string | null;
+  ended_at: string | null;
 }
 
 export interface Machine {
   machine: string;
-  state?: string | null;
-  cpus: number | null;
-  cpus_used: number | null;
-  memory_mb: number | null;
-  memory_used_mb: number | null;
+  present: boolean;
+  cpus: number;
+  memory_mb: number;
+  gpus: number;
+  software: string | null;
+  joined_at: string;
+  left_at: string | null;
+  seen_at: string;
+  slots: number;
+  busy_slots: number;
+  busy_cpus: number;
+  busy_mb: number;
   load: number | null;
-  slots_running: number;
-  slots_idle: number;
-  joined_at?: string | null;
-  last_heard_at: string | null;
-  slots: Slot[];
+}
+
+export interface Slot {
+  name: string;
+  kind: string;
+  state: string;
+  activity: string;
+  cpus: number;
+  memory_mb: number;
+  load: number | null;
+  owner: string | null;
+  job: string | null;
+  since: string | null;
+  run_key: number | null;
+  node: string | null;
+  dataset: string | null;
 }
 
 export interface PoolState {
-  as_of: string | null;
+  as_of: string;
   machines: Machine[];
-  jobs: { running: number; idle: number; held: number };
-  users: { user: string; running: number; idle: number; held: number }[];
-  changes?: { at: string; machine: string; change: string }[];
-}
-
-export interface DaemonHealth {
-  name: string;
-  state: string;
-  beat_at: string | null;
-  lag_s?: number | null;
-  note?: string | null;
+  users: { owner: string | null; slots: number; cpus: number; memory_mb: number }[];
+  /** The schedd's jobs by state, as the gateway last counted them. */
+  jobs: Record<string, number | string | null> | null;
 }
 
 export interface PoolHealth {
-  as_of: string | null;
-  daemons: DaemonHealth[];
+  as_of: string;
+  daemons: {
+    name: string;
+    host: string;
+    state: string;
+    age_s: number;
+    fresh: boolean;
+    sentence: string;
+  }[];
+  logs: {
+    schedd: string;
+    events: number;
+    event_at: string | null;
+    lag_p50_s: number | null;
+    lag_p99_s: number | null;
+    updated_at: string;
+  }[];
+  console: { marks: number; oldest_s: number | null };
 }
 
 export interface PreviewItem {
   key: string | number;
+  name: string;
   will: string;
   why_not: string | null;
 }
@@ -339,6 +379,5 @@ export interface PreviewItem {
 export interface ActionAnswer {
   summary: string;
   items: PreviewItem[];
-  token: string | null;
-  done?: number;
+  done: number;
 }

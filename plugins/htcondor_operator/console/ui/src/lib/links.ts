@@ -7,6 +7,10 @@ export const runPath = (runKey: number, query = ""): string => `${ROOT}/run/${ru
 export const datasetPath = (dataset: string): string => `${ROOT}/dataset/${encodeURIComponent(dataset)}`;
 export const campaignPath = (name: string): string => `${ROOT}/campaigns?name=${encodeURIComponent(name)}`;
 
+/** A run by Airflow's names for it. */
+export const findPath = (dagId: string, runId: string): string =>
+  `${ROOT}/find?${new URLSearchParams({ dag_id: dagId, run_id: runId }).toString()}`;
+
 export const airflowRun = (dagId: string, runId: string): string =>
   `/dags/${encodeURIComponent(dagId)}/runs/${encodeURIComponent(runId)}`;
 export const airflowTask = (dagId: string, runId: string, taskId: string): string =>
@@ -19,7 +23,8 @@ export function logQuery(node: string, attempt: number, tryNumber: number, line?
     node,
     attempt: String(attempt),
     try: String(tryNumber),
+    view: "log",
   });
   if (line !== undefined) query.set("line", String(line));
-  return `?${query.toString()}#log`;
+  return `?${query.toString()}`;
 }

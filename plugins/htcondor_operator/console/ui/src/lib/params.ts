@@ -64,18 +64,3 @@ export function toQuery(search: URLSearchParams, names: readonly string[]): Quer
   }
   return query;
 }
-
-/** Return a bulk action's filter: as {@link toQuery}, always lists where a name may repeat. */
-export function toFilter(
-  search: URLSearchParams,
-  names: readonly string[],
-  repeated: ReadonlySet<string>,
-): Record<string, string | string[]> {
-  const filter: Record<string, string | string[]> = {};
-  for (const name of names) {
-    const values = search.getAll(name).filter((value) => value !== "");
-    if (values.length === 0) continue;
-    filter[name] = repeated.has(name) ? values : (values[0] as string);
-  }
-  return filter;
-}

@@ -9,13 +9,8 @@ export const RUN_STATES = options(
 );
 export const ENTRY_STATES = options("waiting held paused informational");
 export const OUTCOMES = options("shoveled done failed removed cancelled resolved");
+export const ARRIVAL_STATES = options("accepted queued collected stored verified duplicate quarantined");
 export const CAMPAIGN_STATES = options("proposed running paused done cancelled rejected");
-export const ERROR_KINDS = options(
-  "bad_name bad_conf bad_template bad_dag_file missing_executable disk_full not_writable " +
-    "submit_refused schedd_silent predecessor_stuck node_failed node_signalled node_removed " +
-    "node_held dagman_died internal",
-);
-
 /** States in which a run can be held or removed. */
 export const LIVE_RUNS: ReadonlySet<string> = new Set([
   "queued",

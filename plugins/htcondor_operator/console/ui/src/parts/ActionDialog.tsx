@@ -9,15 +9,18 @@ import { Box, Button, CloseButton, Dialog, HStack, Portal, Stack, Text } from "@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
-import { write } from "../api/client";
+import { perform, type Key } from "../api/bulk";
 import { refresh } from "../api/queries";
 import type { ActionAnswer } from "../api/types";
+import { useDraft } from "../lib/draft";
 import { sheet } from "../shell/styles";
 import { ErrorNotice, Loading } from "./Notice";
 
 /** A further thing that an action needs. */
 export type ActionField =
   | { name: string; label: string; kind: "number"; value: number; min?: number; max?: number }
+  | { name: string; label: string; kind: "text"; value: string }
+  | { name: string; label: string; kind: "flag"; value: boolean }
   | { name: string; label: string; kind: "choice"; value: string; options: string[] };
 
 export interface ActionRequest {
@@ -26,6 +29,8 @@ export interface ActionRequest {
   verb: string;
   path: string;
   body: Record<string, unknown>;
+  /** The body's field for keys, and the keys or the way to find them. */
+  keys?: { field: string; values: readonly Key[] | ((signal: AbortSignal) => Promise<Key[]>) };
   fields?: ActionField[];
   reasonRequired?: boolean;
   danger?: boolean;
@@ -34,7 +39,9 @@ export interface ActionRequest {
 
 const MOST_ITEMS = 200;
 
-function startValues(request: ActionRequest): Record<string, string | number> {
+type Values = Record<string, string | number | boolean>;
+
+function startValues(request: ActionRequest): Values {
   return Object.fromEntries((request.fields ?? []).map((field) => [field.name, field.value]));
 }
 
@@ -71,10 +78,31 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
   const [values, setValues] = useState(() => startValues(request));
   useEffect(() => setValues(startValues(request)), [request]);
 
+  const [progress, setProgress] = useState("");
+  const tell = (done: number, all: number): void => setProgress(`${done} of ${all}`);
   const body = { ...request.body, ...values };
+  const found = useQuery<readonly Key[] | null, Error>({
+    queryKey: ["preview", "keys", request],
+    queryFn: async ({ signal }) => {
+      const wanted = request.keys?.values;
+      return typeof wanted === "function" ? wanted(signal) : (wanted ?? null);
+    },
+    gcTime: 0,
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchOnWindowFocus: false,
+    retry: false,
+  });
+  const written = {
+    path: request.path,
+    body,
+    keys: request.keys && found.data ? { field: request.keys.field, values: found.data } : undefined,
+  };
+  // A reason that is needed is not there yet while the preview is made.
+  const asked = request.reasonRequired ? "-" : null;
   const preview = useQuery<ActionAnswer, Error>({
-    queryKey: ["preview", request.path, body],
-    queryFn: () => write<ActionAnswer>(request.path, { ...body, reason: null, dry_run: true }),
+    queryKey: ["preview", request.path, body, found.dataUpdatedAt],
+    queryFn: ({ signal }) => perform(written, asked, true, tell, signal),
+    enabled: found.isSuccess,
     // Always what is so now, never a kept answer; and not again by itself while it is read.
     gcTime: 0,
     staleTime: Number.POSITIVE_INFINITY,
@@ -82,19 +110,14 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
     retry: false,
   });
   const act = useMutation<ActionAnswer, Error>({
-    mutationFn: () =>
-      write<ActionAnswer>(request.path, {
-        ...body,
-        reason: reason.trim() || null,
-        dry_run: false,
-        ...(preview.data?.token ? { token: preview.data.token } : {}),
-      }),
+    mutationFn: () => perform(written, reason.trim() || null, false, tell),
     onSuccess: () => {
       refresh(client);
       request.onDone?.();
     },
   });
 
+  const failed = found.error ?? preview.error;
   const possible = preview.data?.items.some((item) => item.why_not === null) ?? false;
   const ready =
     preview.isSuccess && possible && !act.isPending && (!request.reasonRequired || reason.trim());
@@ -107,9 +130,12 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
       <Dialog.Body>
         <Stack gap="3">
           <Fields request={request} values={values} onChange={setValues} />
-          {preview.isPending && <Loading what="what would happen" />}
-          {preview.error && (
-            <ErrorNotice error={preview.error} onRetry={() => void preview.refetch()} />
+          {!failed && preview.isPending && <Loading what={`what would happen ${progress}`} />}
+          {failed && (
+            <ErrorNotice
+              error={failed}
+              onRetry={() => void (found.error ? found.refetch() : preview.refetch())}
+            />
           )}
           {preview.data && <Answer answer={preview.data} />}
           <label>
@@ -123,6 +149,7 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
               onChange={(event) => setReason(event.target.value)}
             />
           </label>
+          {act.isPending && <Loading what={`what is done ${progress}`} />}
           {act.error && <ErrorNotice error={act.error} onRetry={() => void preview.refetch()} />}
         </Stack>
       </Dialog.Body>
@@ -146,8 +173,8 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
 
 function Fields(props: {
   request: ActionRequest;
-  values: Record<string, string | number>;
-  onChange: (values: Record<string, string | number>) => void;
+  values: Values;
+  onChange: (values: Values) => void;
 }) {
   const { request, values, onChange } = props;
   if (!request.fields?.length) return null;
@@ -156,32 +183,60 @@ function Fields(props: {
       {request.fields.map((field) => (
         <label key={field.name}>
           <Text fontSize="sm">{field.label}</Text>
-          {field.kind === "number" ? (
-            <input
-              className="owl-field"
-              type="number"
-              min={field.min}
-              max={field.max}
-              value={values[field.name] ?? field.value}
-              onChange={(event) => {
-                if (event.target.value === "") return;
-                onChange({ ...values, [field.name]: Number(event.target.value) });
-              }}
-            />
-          ) : (
-            <select
-              className="owl-field"
-              value={values[field.name] ?? field.value}
-              onChange={(event) => onChange({ ...values, [field.name]: event.target.value })}
-            >
-              {field.options.map((option) => (
-                <option key={option}>{option}</option>
-              ))}
-            </select>
-          )}
+          <Field
+            field={field}
+            value={values[field.name] ?? field.value}
+            onChange={(value) => onChange({ ...values, [field.name]: value })}
+          />
         </label>
       ))}
     </HStack>
+  );
+}
+
+function Field(props: {
+  field: ActionField;
+  value: string | number | boolean;
+  onChange: (value: string | number | boolean) => void;
+}) {
+  const { field, value, onChange } = props;
+  switch (field.kind) {
+    case "number":
+      return <NumberField field={field} value={Number(value)} onChange={onChange} />;
+    case "text":
+      return <DraftField value={String(value)} onChange={onChange} />;
+    case "flag":
+      return (
+        <input type="checkbox" checked={value === true} onChange={(event) => onChange(event.target.checked)} />
+      );
+    case "choice":
+      return (
+        <select className="owl-field" value={String(value)} onChange={(event) => onChange(event.target.value)}>
+          {field.options.map((option) => (
+            <option key={option}>{option}</option>
+          ))}
+        </select>
+      );
+  }
+}
+
+/** Each change asks for a preview: after a pause in typing. */
+function DraftField({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const [draft, setDraft] = useDraft(value, onChange);
+  return <input className="owl-field" value={draft} onChange={(event) => setDraft(event.target.value)} />;
+}
+
+function NumberField(props: {
+  field: { min?: number; max?: number };
+  value: number;
+  onChange: (value: number) => void;
+}) {
+  const [draft, setDraft] = useDraft(String(props.value), (text) => {
+    if (text.trim() !== "" && Number.isInteger(Number(text))) props.onChange(Number(text));
+  });
+  return (
+    <input className="owl-field" type="number" min={props.field.min} max={props.field.max} value={draft}
+      onChange={(event) => setDraft(event.target.value)} />
   );
 }
 
@@ -204,7 +259,7 @@ function Answer({ answer }: { answer: ActionAnswer }) {
             <tbody>
               {shown.map((item) => (
                 <tr key={item.key}>
-                  <td>{item.key}</td>
+                  <td className="owl-wrap">{item.name}</td>
                   <td className="owl-wrap">
                     {item.why_not === null ? (
                       item.will

@@ -1,6 +1,6 @@
 import type { ReactNode } from "react";
 
-import { STATE_PALETTE } from "../shell/styles";
+import { paletteOf } from "../shell/styles";
 
 interface Props {
   state: string | null | undefined;
@@ -11,9 +11,8 @@ interface Props {
 /** A state as a word on its colour; the word alone says it, the colour only finds it faster. */
 export function StateBadge({ state, children, title }: Props) {
   if (!state) return null;
-  const palette = STATE_PALETTE[state] ?? "gray";
   return (
-    <span className={`owl-badge owl-badge-${palette}`} title={title}>
+    <span className={`owl-badge owl-badge-${paletteOf(state)}`} title={title}>
       {state.replaceAll("_", " ")}
       {children}
     </span>

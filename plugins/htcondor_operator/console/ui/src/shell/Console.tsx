@@ -7,6 +7,9 @@ import { NavLink, Navigate, useLocation } from "react-router-dom";
 import { useMe } from "../api/queries";
 import { pagePath, ROOT } from "../lib/links";
 import { EmptyNotice, ErrorNotice } from "../parts/Notice";
+import { DatasetPage } from "../pages/dataset/DatasetPage";
+import { FindPage } from "../pages/run/FindPage";
+import { RunPage } from "../pages/run/RunPage";
 import { PAGES } from "./pages";
 
 /** Return what is behind `/plugin/owl/`, in parts. */
@@ -56,22 +59,30 @@ function Tabs() {
   );
 }
 
+function Page({ page, argument }: { page: string; argument: string | undefined }) {
+  const spec = PAGES.find((one) => one.id === page);
+  if (spec) return <>{spec.render()}</>;
+  if (page === "run" && /^\d+$/.test(argument ?? "")) return <RunPage runKey={Number(argument)} />;
+  if (page === "dataset" && argument) return <DatasetPage dataset={argument} />;
+  if (page === "find") return <FindPage />;
+  return (
+    <EmptyNotice title={`There is no page "${page}${argument ? `/${argument}` : ""}"`}>
+      Choose one of the tabs above.
+    </EmptyNotice>
+  );
+}
+
 /** The console. */
 export function Console() {
   const { pathname, search } = useLocation();
   const [page = "", argument] = placeOf(pathname);
   if (page === "") return <Navigate to={{ pathname: pagePath("flow"), search }} replace />;
-  const spec = PAGES.find((one) => one.id === page);
   return (
     <Flex direction="column" height="100%" minH="0" p="2" gap="2">
       <Tabs />
       <Box flex="1" minH="0" overflow="auto">
         <Guard key={pathname}>
-          {spec ? spec.render() : (
-            <EmptyNotice title={`There is no page "${page}${argument ? `/${argument}` : ""}"`}>
-              Choose one of the tabs above.
-            </EmptyNotice>
-          )}
+          <Page page={page} argument={argument} />
         </Guard>
       </Box>
     </Flex>

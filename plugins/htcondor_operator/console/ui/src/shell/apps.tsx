@@ -2,6 +2,8 @@
 
 import type { ReactNode } from "react";
 
+import { NodeTab, RunTab } from "../pages/tabs/Tabs";
+import { SummaryCard } from "../pages/tabs/SummaryCard";
 import { Console } from "./Console";
 import { Frame } from "./Frame";
 
@@ -21,7 +23,34 @@ function OwlConsole() {
   );
 }
 
+function OwlDataset({ dagId = "", runId = "" }: HostProps) {
+  return (
+    <Frame>
+      <RunTab dagId={dagId} runId={runId} />
+    </Frame>
+  );
+}
+
+function OwlNode({ dagId = "", runId = "", taskId = "" }: HostProps) {
+  return (
+    <Frame>
+      <NodeTab dagId={dagId} runId={runId} taskId={taskId} />
+    </Frame>
+  );
+}
+
+function OwlCard() {
+  return (
+    <Frame fill={false}>
+      <SummaryCard />
+    </Frame>
+  );
+}
+
 /** By the registered name, which is also the label. plugin.py has the same; a test compares. */
 export const APPS: Record<string, (props: HostProps) => ReactNode> = {
-  OWL: OwlConsole,
+  "Owl Console": OwlConsole,
+  "Owl Dataset": OwlDataset,
+  "Owl Node": OwlNode,
+  "Owl Card": OwlCard,
 };

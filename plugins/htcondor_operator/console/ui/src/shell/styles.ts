@@ -7,10 +7,15 @@
 
 import type { SystemStyleObject } from "@chakra-ui/react";
 
+/** The palette of a state. */
+export const paletteOf = (state: string): string => STATE_PALETTE[state] ?? "gray";
+
 /** A state's colour: one of the host's palettes. */
 export const STATE_PALETTE: Record<string, string> = {
   done: "green",
   resolved: "green",
+  joined: "green",
+  left: "orange",
   running: "blue",
   claimed: "blue",
   starting: "cyan",
@@ -33,13 +38,17 @@ export const STATE_PALETTE: Record<string, string> = {
   unknown: "yellow",
 };
 
-const palettes = [...new Set([...Object.values(STATE_PALETTE), "gray"])];
+export const PALETTES = [...new Set([...Object.values(STATE_PALETTE), "gray"])];
 
 const badges = Object.fromEntries(
-  palettes.map((palette) => [
+  PALETTES.map((palette) => [
     `& .owl-badge-${palette}`,
     { color: `${palette}.fg`, bg: `${palette}.subtle` },
   ]),
+);
+
+const swatches = Object.fromEntries(
+  PALETTES.map((palette) => [`& .owl-swatch-${palette}`, { bg: `${palette}.solid` }]),
 );
 
 const mono = { fontFamily: "mono", fontVariantNumeric: "tabular-nums" };
@@ -57,6 +66,7 @@ export const sheet: SystemStyleObject = {
     whiteSpace: "nowrap",
   },
   ...badges,
+  ...swatches,
   "& .owl-table": {
     borderCollapse: "separate",
     borderSpacing: 0,
@@ -126,6 +136,30 @@ export const sheet: SystemStyleObject = {
     outlineColor: "blue.focusRing",
     outlineOffset: "1px",
   },
+  "& .owl-bar": {
+    display: "flex",
+    height: "10px",
+    borderRadius: "sm",
+    overflow: "hidden",
+    bg: "bg.emphasized",
+  },
+  "& .owl-node": {
+    position: "absolute",
+    display: "flex",
+    flexDirection: "column",
+    justifyContent: "center",
+    alignItems: "center",
+    borderWidth: "1px",
+    borderColor: "border.emphasized",
+    borderRadius: "md",
+    bg: "bg.panel",
+    fontSize: "xs",
+    cursor: "pointer",
+    overflow: "hidden",
+  },
+  "& .owl-node[aria-pressed=true]": { borderColor: "blue.solid", borderWidth: "2px" },
+  "& .owl-edge": { stroke: "border.emphasized", fill: "none", strokeWidth: 1.5 },
+  "& .owl-arrow": { fill: "border.emphasized" },
   "& .owl-log": { ...mono, fontSize: "xs", lineHeight: "1.3rem" },
   "& .owl-log-line": { display: "flex", whiteSpace: "pre-wrap", overflowWrap: "anywhere" },
   "& .owl-log-line:target, & .owl-log-line[data-marked=true]": { bg: "yellow.subtle" },

@@ -9,17 +9,14 @@ export type FilterSpec =
   | { kind: "text"; name: string; label: string; width?: string }
   | { kind: "multi"; name: string; label: string; options: readonly Option[] }
   | { kind: "one"; name: string; label: string; options: readonly Option[] }
+  /** Only a link sets it; here it is shown, and taken away. */
+  | { kind: "hidden"; name: string; label: string }
   | { kind: "flag"; name: string; label: string }
   | { kind: "time" };
 
 /** The names in the URL (and of the API) that a bar of filters uses. */
 export function filterNames(filters: readonly FilterSpec[]): string[] {
   return filters.flatMap((filter) => (filter.kind === "time" ? ["since", "until"] : [filter.name]));
-}
-
-/** The names that may be there more than once. */
-export function repeatedNames(filters: readonly FilterSpec[]): Set<string> {
-  return new Set(filters.flatMap((filter) => (filter.kind === "multi" ? [filter.name] : [])));
 }
 
 const SPANS: Option[] = [
@@ -80,6 +77,13 @@ function OneFilter({ filter, params }: { filter: FilterSpec; params: Params }) {
           onChange={(value) => params.set({ [filter.name]: value })}
         />
       );
+    case "hidden":
+      return params.get(filter.name) ? (
+        <Button size="xs" variant="subtle" title={params.get(filter.name)}
+          onClick={() => params.clear([filter.name])}>
+          {filter.label} <X size={14} aria-label="take away" />
+        </Button>
+      ) : null;
     case "flag":
       return (
         <Labelled label={filter.label}>

@@ -1,11 +1,12 @@
 /** A page that is a list: filters, bulk actions, the table and its pages, live. */
 
 import { Box, Button, Flex, HStack, Spacer, Text } from "@chakra-ui/react";
-import { useCallback, useMemo, useState, type ReactNode } from "react";
+import { createContext, useCallback, useContext, useMemo, useState, type ReactNode } from "react";
 
+import { allKeys } from "../api/bulk";
 import type { Query } from "../api/client";
-import { useListing } from "../api/queries";
-import { toFilter, toQuery, useParams, type Params } from "../lib/params";
+import { resolveTimes, useListing } from "../api/queries";
+import { toQuery, useParams, type Params } from "../lib/params";
 import { count } from "../lib/time";
 import { ActionDialog, type ActionRequest } from "../parts/ActionDialog";
 import { AsOf } from "../parts/AsOf";
@@ -14,15 +15,14 @@ import { RowMenu, type MenuAction, type OpenMenu } from "../parts/RowMenu";
 import { ColumnsMenu } from "./ColumnsMenu";
 import { useColumnChoice, type Column } from "./columns";
 import { DataTable } from "./DataTable";
-import { FilterBar, filterNames, repeatedNames, type FilterSpec } from "./FilterBar";
+import { FilterBar, filterNames, type FilterSpec } from "./FilterBar";
 import { Pager, usePaging } from "./Pager";
 import { SavedViews } from "./SavedViews";
 import { useSelection, type RowKey } from "./selection";
 
 /** What a bulk action is about: named rows, or everything that fits the filter. */
 export interface Chosen {
-  keys: RowKey[] | null;
-  filter: Record<string, string | string[]> | null;
+  keys: readonly RowKey[] | ((signal: AbortSignal) => Promise<RowKey[]>);
   /** "12 runs" */
   words: string;
 }
@@ -33,6 +33,11 @@ export interface BulkAction {
   danger?: boolean;
   request: (chosen: Chosen) => ActionRequest;
 }
+
+const OpenAction = createContext<(request: ActionRequest) => void>(() => undefined);
+
+/** For a cell with a control of its own: opens the page's dialog. */
+export const useOpenAction = (): ((request: ActionRequest) => void) => useContext(OpenAction);
 
 interface Props<Row> {
   /** Names the page in the browser's memory. */
@@ -47,13 +52,15 @@ interface Props<Row> {
   keyOf: (row: Row) => RowKey;
   nameOf: (row: Row) => string;
   bulk?: readonly BulkAction[];
-  /** Whether a bulk action may name a filter instead of rows. */
+  /** Whether everything that fits the filter can be selected. */
   bulkByFilter?: boolean;
   actionsOf?: (row: Row, open: (request: ActionRequest) => void) => MenuAction[];
   detail?: (row: Row) => ReactNode;
   header?: (params: Params) => ReactNode;
   empty: { title: string; words: string };
   extra?: Query;
+  /** Says the filters as the route wants them. */
+  adapt?: (query: Query) => Query;
 }
 
 /** A list page; everything that defines it is in the props. */
@@ -63,7 +70,8 @@ export function ListPage<Row extends object>(props: Props<Row>) {
   const paging = usePaging(id, params);
   const names = useMemo(() => filterNames(filters), [filters]);
   const sort = params.get("sort") || props.usualSort;
-  const wanted = toQuery(params.search, names);
+  const asked = toQuery(params.search, names);
+  const wanted = props.adapt ? props.adapt(asked) : asked;
   const query = useListing<Row>(
     props.path,
     {
@@ -92,21 +100,17 @@ export function ListPage<Row extends object>(props: Props<Row>) {
   );
 
   const rows = query.data?.rows ?? [];
-  const estimate = query.data?.estimate ?? null;
   const chosen: Chosen = selection.everything
     ? {
-        keys: null,
-        filter: toFilter(params.search, names, repeatedNames(filters)),
+        keys: (signal) =>
+          allKeys<Row>(props.path, resolveTimes({ ...wanted, ...props.extra }), keyOf, signal),
         words: `all ${props.noun} that fit the filter`,
       }
-    : {
-        keys: [...selection.keys],
-        filter: null,
-        words: `${count(selection.size)} ${props.noun}`,
-      };
+    : { keys: [...selection.keys], words: `${count(selection.size)} ${props.noun}` };
   const bulk = props.bulk ?? [];
   return (
-    <Flex direction="column" gap="2" height="100%" minH="0">
+    <OpenAction.Provider value={setRequest}>
+    <Flex direction="column" gap="2" height="100%" minH="20rem">
       {props.header?.(params)}
       <Flex gap="2" align="flex-start" wrap="wrap">
         <FilterBar filters={filters} params={params} />
@@ -136,7 +140,7 @@ export function ListPage<Row extends object>(props: Props<Row>) {
           <Spacer />
           {props.bulkByFilter && !selection.everything && query.data?.next && (
             <Button size="xs" variant="ghost" onClick={selection.selectEverything}>
-              Select all{estimate === null ? "" : ` (about ${count(estimate)})`} that fit the filter
+              Select all that fit the filter
             </Button>
           )}
           <Button size="xs" variant="ghost" onClick={selection.clear}>
@@ -168,7 +172,7 @@ export function ListPage<Row extends object>(props: Props<Row>) {
         />
       )}
       <Box flex="none">
-        <Pager paging={paging} next={query.data?.next ?? null} rows={rows.length} estimate={estimate} />
+        <Pager paging={paging} next={query.data?.next ?? null} rows={rows.length} />
       </Box>
       {props.actionsOf && (
         <RowMenu
@@ -180,5 +184,6 @@ export function ListPage<Row extends object>(props: Props<Row>) {
       )}
       <ActionDialog request={request} onClose={() => setRequest(null)} />
     </Flex>
+    </OpenAction.Provider>
   );
 }

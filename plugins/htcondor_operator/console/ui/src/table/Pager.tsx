@@ -52,14 +52,12 @@ export function Pager(props: {
   paging: Paging;
   next: string | null;
   rows: number;
-  estimate: number | null;
 }) {
-  const { paging, next, rows, estimate } = props;
+  const { paging, next, rows } = props;
   return (
     <HStack gap="3" fontSize="xs" justify="flex-end">
       <Text aria-live="polite" color="fg.muted">
         page {paging.page}: {count(rows)} rows
-        {estimate !== null && ` of about ${count(estimate)}`}
       </Text>
       <OneOf
         label="Rows per page"

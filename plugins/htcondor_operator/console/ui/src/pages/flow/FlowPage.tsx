@@ -3,39 +3,53 @@
 import { HStack } from "@chakra-ui/react";
 import { useMemo } from "react";
 
-import { useMe, usePolled } from "../../api/queries";
+import { useMay, useMe, usePolled } from "../../api/queries";
 import type { FlowRow, FlowTotals } from "../../api/types";
-import { toQuery, type Params } from "../../lib/params";
+import { toQuery, useParams, type Params } from "../../lib/params";
 import { count } from "../../lib/time";
-import { ERROR_KINDS, RUN_STATES } from "../../lib/words";
+import { RUN_STATES } from "../../lib/words";
 import { StateBadge } from "../../parts/StateBadge";
-import { filterNames, type FilterSpec } from "../../table/FilterBar";
-import { ListPage } from "../../table/ListPage";
-import { runBulk, runMenu } from "../run/actions";
+import type { Option } from "../../parts/Choice";
+import type { FilterSpec } from "../../table/FilterBar";
+import { ListPage, type BulkAction } from "../../table/ListPage";
+import { RUN_BULK, runMenu } from "../run/actions";
 import { NodeHistory } from "../run/NodeHistory";
 import { FLOW_COLUMNS } from "./columns";
 
+const NO_BULK: readonly BulkAction[] = [];
 const keyOf = (row: FlowRow): number => row.run_key;
 const nameOf = (row: FlowRow): string => `${row.dataset} ${row.workflow}`;
 const detail = (row: FlowRow) => <NodeHistory runKey={row.run_key} />;
-const options = (values: readonly string[] | undefined) => (values ?? []).map((value) => ({ value }));
+
+const counted = (numbers: Record<string, number> | undefined): Option[] =>
+  Object.entries(numbers ?? {})
+    .sort(([left], [right]) => left.localeCompare(right))
+    .map(([value, n]) => ({ value, count: n }));
+
+/** The filters' names; what is offered in them is known later. */
+const NAMES = ["search", "status", "workflow", "instrument", "node", "error", "exit_code", "campaign", "since", "until", "history", "fingerprint"];
 
 /** The page. */
 export function FlowPage() {
   const me = useMe().data;
-  const operate = me?.can.operate ?? false;
+  const operate = useMay("operate");
+  const params = useParams();
+  const totals = usePolled<FlowTotals>(
+    "flow/totals",
+    toQuery(params.search, NAMES.filter((name) => name !== "status")),
+  ).data;
   const filters = useMemo(
     (): FilterSpec[] => [
       { kind: "search", name: "search", label: "Dataset begins with", width: "11rem" },
       { kind: "multi", name: "status", label: "Status", options: RUN_STATES },
-      { kind: "multi", name: "workflow", label: "Workflow", options: options(me?.workflows) },
-      { kind: "multi", name: "instrument", label: "Instrument", options: options(me?.instruments) },
-      { kind: "multi", name: "node", label: "Node", options: options(me?.nodes) },
+      { kind: "multi", name: "workflow", label: "Workflow", options: (me?.workflows ?? []).map((value) => ({ value })) },
+      { kind: "multi", name: "instrument", label: "Instrument", options: counted(totals?.instrument) },
+      { kind: "text", name: "node", label: "Node", width: "7rem" },
       {
         kind: "multi",
         name: "error",
         label: "Error kind",
-        options: me?.error_kinds ? options(me.error_kinds) : ERROR_KINDS,
+        options: Object.keys(me?.errors ?? {}).map((value) => ({ value, label: value.replaceAll("_", " ") })),
       },
       {
         kind: "multi",
@@ -46,13 +60,13 @@ export function FlowPage() {
           label: `${value} ${words.name}`,
         })),
       },
-      { kind: "text", name: "campaign", label: "Campaign" },
+      { kind: "text", name: "campaign", label: "Campaign", width: "9rem" },
       { kind: "time" },
       { kind: "flag", name: "history", label: "all runs" },
+      { kind: "hidden", name: "fingerprint", label: "one cause" },
     ],
-    [me],
+    [me, totals?.instrument],
   );
-  const nodes = me?.nodes ?? [];
   return (
     <ListPage<FlowRow>
       id="flow"
@@ -65,10 +79,10 @@ export function FlowPage() {
       keyOf={keyOf}
       nameOf={nameOf}
       detail={detail}
-      bulk={operate ? runBulk(nodes) : []}
+      bulk={operate ? RUN_BULK : NO_BULK}
       bulkByFilter
-      actionsOf={(row, open) => runMenu(row, operate, nodes, open)}
-      header={(params) => <Totals params={params} names={filterNames(filters)} />}
+      actionsOf={(row, open) => runMenu(row, operate, open)}
+      header={() => <Totals params={params} counts={totals?.status} />}
       empty={{
         title: "No dataset fits",
         words:
@@ -79,10 +93,7 @@ export function FlowPage() {
 }
 
 /** How many runs there are in each state; a click filters. */
-function Totals({ params, names }: { params: Params; names: string[] }) {
-  const others = names.filter((name) => name !== "status");
-  const totals = usePolled<FlowTotals>("flow/totals", toQuery(params.search, others));
-  const counts = totals.data?.counts;
+function Totals({ params, counts }: { params: Params; counts: Record<string, number> | undefined }) {
   if (!counts) return null;
   const chosen = params.all("status");
   return (

@@ -85,9 +85,9 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
               <td className="owl-num">{stamp(node.ended_at)}</td>
               <td className="owl-num">{duration(between(node.started_at, node.ended_at))}</td>
               <td title={node.slot ?? undefined}>{node.host}</td>
-              <td className="owl-num">{node.job_id}</td>
+              <td className="owl-num">{node.cluster === null ? "" : `${node.cluster}.${node.proc ?? 0}`}</td>
               <td className="owl-wrap">
-                {node.hold_reason ??
+                {node.hold_reason ?? node.reason ??
                   (node.carried_from ? `done in attempt ${node.carried_from}` : node.exit_code ? node.exit_sentence : "")}
               </td>
               <td>

@@ -6,6 +6,7 @@ import { LIVE_RUNS, RESCUABLE_RUNS } from "../../lib/words";
 import type { ActionField, ActionRequest } from "../../parts/ActionDialog";
 import type { MenuAction } from "../../parts/RowMenu";
 import type { BulkAction, Chosen } from "../../table/ListPage";
+import type { Key } from "../../api/bulk";
 
 export type RunAction = "rescue" | "hold" | "release" | "remove" | "priority" | "retry_from";
 
@@ -27,10 +28,12 @@ interface Details {
   priority?: number;
 }
 
+type Keys = readonly Key[] | ((signal: AbortSignal) => Promise<Key[]>);
+
 /** Return the dialog's request for an action on some runs. */
 export function runRequest(
   action: RunAction,
-  which: { run_keys: readonly (string | number)[] } | { filter: Record<string, string | string[]> },
+  keys: Keys,
   details: Details,
 ): ActionRequest {
   const fields: ActionField[] = [];
@@ -38,7 +41,9 @@ export function runRequest(
     fields.push({ name: "priority", label: "Priority (higher is sooner)", kind: "number", value: details.priority ?? 0 });
   }
   const nodes = details.nodes ?? [];
-  if (action === "retry_from" && nodes.length > 0) {
+  if (action === "retry_from" && nodes.length === 0) {
+    fields.push({ name: "node", label: "From node (as in the template)", kind: "text", value: details.node ?? "" });
+  } else if (action === "retry_from") {
     const start = details.node && nodes.includes(details.node) ? details.node : (nodes[0] as string);
     fields.push({ name: "node", label: "From node", kind: "choice", value: start, options: [...nodes] });
   }
@@ -47,7 +52,8 @@ export function runRequest(
     verb: WORDS[action].verb,
     danger: WORDS[action].danger,
     path: "runs/actions",
-    body: { action, node: details.node ?? null, priority: null, ...which },
+    body: { action, node: details.node ?? null, priority: null },
+    keys: { field: "run_keys", values: keys },
     fields,
   };
 }
@@ -69,7 +75,6 @@ export function actionsFor(row: Pick<FlowRow, "status">): RunAction[] {
 export function runMenu(
   row: FlowRow,
   operate: boolean,
-  nodes: readonly string[],
   open: (request: ActionRequest) => void,
 ): MenuAction[] {
   const menu: MenuAction[] = [
@@ -78,7 +83,7 @@ export function runMenu(
     {
       id: "log",
       label: row.node ? `Log of ${row.node}` : "Log",
-      to: runPath(row.run_key, `?${row.node ? `node=${encodeURIComponent(row.node)}` : ""}#log`),
+      to: runPath(row.run_key, `?view=log${row.node ? `&node=${encodeURIComponent(row.node)}` : ""}`),
     },
     { id: "airflow", label: "DAG run in Airflow", to: airflowRun(row.dag_id, row.run_id) },
   ];
@@ -86,7 +91,7 @@ export function runMenu(
     menu.push({
       id: "task",
       label: `Task ${row.node} in Airflow`,
-      to: airflowTask(row.dag_id, row.run_id, row.node),
+      to: airflowTask(row.dag_id, row.run_id, row.task_id ?? row.node),
     });
   }
   if (!operate) return menu;
@@ -97,9 +102,8 @@ export function runMenu(
       danger: WORDS[action].danger,
       run: () =>
         open(
-          runRequest(action, { run_keys: [row.run_key] }, {
+          runRequest(action, [row.run_key], {
             words: `${row.dataset} (${row.workflow})`,
-            nodes,
             node: action === "retry_from" ? row.node : null,
             priority: row.priority,
           }),
@@ -109,17 +113,10 @@ export function runMenu(
   return menu;
 }
 
-/** Return the bulk actions of a list of runs. */
-export function runBulk(nodes: readonly string[]): BulkAction[] {
-  return RUN_ACTIONS.map((action) => ({
-    id: action,
-    label: WORDS[action].label,
-    danger: WORDS[action].danger,
-    request: (chosen: Chosen) =>
-      runRequest(
-        action,
-        chosen.filter ? { filter: chosen.filter } : { run_keys: chosen.keys ?? [] },
-        { words: chosen.words, nodes },
-      ),
-  }));
-}
+/** The bulk actions of a list of runs. */
+export const RUN_BULK: readonly BulkAction[] = RUN_ACTIONS.map((action) => ({
+  id: action,
+  label: WORDS[action].label,
+  danger: WORDS[action].danger,
+  request: (chosen: Chosen) => runRequest(action, chosen.keys, { words: chosen.words }),
+}));
