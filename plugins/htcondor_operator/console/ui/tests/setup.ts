@@ -1,9 +1,12 @@
 import "@testing-library/jest-dom/vitest";
 
-import { cleanup } from "@testing-library/react";
+import { cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 
 import { queryClient } from "../src/api/queries";
+
+// What waits for an answer waits longer on a machine that is busy.
+configure({ asyncUtilTimeout: 8_000 });
 
 afterEach(() => {
   cleanup();

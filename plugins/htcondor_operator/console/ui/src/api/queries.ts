@@ -4,6 +4,7 @@ import {
   QueryClient,
   keepPreviousData,
   useQuery,
+  type QueryKey,
   type UseQueryResult,
 } from "@tanstack/react-query";
 
@@ -67,13 +68,18 @@ export function useListing<Row extends object>(
 export function usePolled<T>(
   path: string,
   query: Query = {},
-  options: { every?: number | false; enabled?: boolean } = {},
+  options: {
+    every?: number | false;
+    /** Whether the answer to another query stays until this one's is there. */
+    keep?: (before: Query) => boolean;
+  } = {},
 ): UseQueryResult<T, Error> {
   return useQuery<T, Error>({
     queryKey: [path, "one", query],
     queryFn: ({ signal }) => get<T>(path, resolveTimes(query), signal),
     refetchInterval: options.every ?? SLOW_POLL_MS,
-    enabled: options.enabled ?? true,
+    placeholderData: (data: unknown, query?: { queryKey: QueryKey }): never | undefined =>
+      query && options.keep?.(query.queryKey[2] as Query) ? (data as never) : undefined,
   });
 }
 
@@ -91,7 +97,9 @@ export function resolveTimes(query: Query, now: number = Date.now()): Query {
   return resolved;
 }
 
-/** Ask for everything of some routes again, after a change. */
+const KEPT: ReadonlySet<unknown> = new Set(["me", "preview"]);
+
+/** Ask for all that pages show again, after a change; a preview is of what was before it. */
 export function refresh(client: QueryClient): void {
-  void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "me" });
+  void client.invalidateQueries({ predicate: (query) => !KEPT.has(query.queryKey[0]) });
 }

@@ -37,7 +37,7 @@ export function readColours(at: RefObject<HTMLElement | null>): Colours {
   };
   return {
     text: getComputedStyle(home).color,
-    grid: probe("owl-swatch-gray").backgroundColor,
+    grid: probe("owl-grid").backgroundColor,
     palette: Object.fromEntries(
       PALETTES.map((name) => [name, probe(`owl-swatch-${name}`).backgroundColor]),
     ),

@@ -25,6 +25,12 @@ function pair(big: number, bigUnit: string, small: number, smallUnit: string): s
   return small === 0 ? `${big} ${bigUnit}` : `${big} ${bigUnit} ${small} ${smallUnit}`;
 }
 
+/** Return a delay: with tenths where they matter. */
+export function lag(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "";
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds);
+}
+
 /** Return an age in one unit (`5 s`, `3 min`, `2 h`, `4 d`): it changes rarely. */
 export function age(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));

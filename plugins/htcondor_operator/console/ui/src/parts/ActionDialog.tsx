@@ -63,7 +63,7 @@ export function ActionDialog(props: { request: ActionRequest | null; onClose: ()
           <Dialog.Content css={sheet}>
             {request && <Body request={request} onClose={onClose} />}
             <Dialog.CloseTrigger asChild>
-              <CloseButton size="sm" />
+              <CloseButton size="sm" aria-label="Dismiss" />
             </Dialog.CloseTrigger>
           </Dialog.Content>
         </Dialog.Positioner>

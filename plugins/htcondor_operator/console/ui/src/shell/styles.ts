@@ -93,7 +93,7 @@ export const sheet: SystemStyleObject = {
   "& .owl-table th button": { fontWeight: "semibold", cursor: "pointer", maxWidth: "100%" },
   "& .owl-table td": {
     px: "2",
-    py: "1",
+    py: "0.5",
     height: "30px",
     borderBottomWidth: "1px",
     borderColor: "border.subtle",
@@ -107,6 +107,23 @@ export const sheet: SystemStyleObject = {
   },
   "& .owl-table td.owl-mono": mono,
   "& .owl-table td.owl-tool, & .owl-table th.owl-tool": { px: "1", textAlign: "center" },
+  // The controls stay in sight when the table is wider than the window.
+  "& .owl-table .owl-pinned": { position: "sticky", right: 0, bg: "bg", px: "1", textAlign: "center" },
+  "& .owl-table th.owl-pinned": { bg: "bg.muted", zIndex: 2 },
+  // Long tables: each row is a grid of its own, so that the browser lays out only rows in sight.
+  // Rows of a real table cannot be left out; the roles that `display` takes away are in the markup.
+  "& .owl-rows, & .owl-rows > thead, & .owl-rows > tbody": { display: "block" },
+  "& .owl-rows > thead": { position: "sticky", top: 0, zIndex: 2 },
+  "& .owl-rows > thead > tr, & .owl-rows .owl-row": {
+    display: "grid",
+    gridTemplateColumns: "var(--owl-columns)",
+  },
+  "& .owl-rows .owl-row": { contentVisibility: "auto", containIntrinsicSize: "auto 31px" },
+  "& .owl-rows > thead > tr > th": { position: "static", minWidth: 0 },
+  "& .owl-rows > thead > tr > th.owl-pinned": { position: "sticky" },
+  "& .owl-rows .owl-row > td": { minWidth: 0, height: "auto", minHeight: "30px", lineHeight: "1.5rem" },
+  "& .owl-rows > tbody > .owl-detail, & .owl-rows > tbody > .owl-detail > td": { display: "block" },
+  "& .owl-grid": { bg: "border.subtle" },
   "& .owl-table td.owl-wrap": { whiteSpace: "normal", overflowWrap: "anywhere" },
   "& .owl-table tbody tr.owl-row:hover > td": { bg: "bg.subtle" },
   "& .owl-table tbody tr.owl-row[aria-selected=true] > td": { bg: "blue.subtle" },
@@ -180,6 +197,7 @@ export const sheet: SystemStyleObject = {
     px: "2",
     height: "8",
     fontSize: "sm",
+    color: "fg",
     minWidth: 0,
   },
   "& .owl-field:is(textarea)": { height: "auto", py: "1", width: "100%" },

@@ -13,7 +13,7 @@ import {
   type SortingState,
 } from "@tanstack/react-table";
 import { ArrowDown, ArrowUp, Settings2 } from "lucide-react";
-import { useCallback, useMemo, useRef, type KeyboardEvent, type ReactNode } from "react";
+import { useCallback, useMemo, useRef, type CSSProperties, type KeyboardEvent, type ReactNode } from "react";
 
 import type { Column, ColumnChoice } from "./columns";
 import { TableRow, type RowActions } from "./TableRow";
@@ -107,34 +107,34 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
   const expanded = props.expanded ?? NOTHING;
   const tools = Number(Boolean(selection)) + Number(Boolean(detail)) + Number(Boolean(onMenu));
   const width = shown.reduce((sum, column) => sum + column.width, tools * TOOL_WIDTH);
+  const tool = `${TOOL_WIDTH}px`;
+  const template = [
+    ...(selection ? [tool] : []),
+    ...(detail ? [tool] : []),
+    // At least the column's width; what is left over goes to all alike.
+    ...shown.map((column) => `minmax(${column.width}px, ${column.width}fr)`),
+    ...(onMenu ? [tool] : []),
+  ].join(" ");
   const onKeyDown = useCallback((event: KeyboardEvent<HTMLElement>) => moveFocus(event), []);
 
   return (
     <Box overflow="auto" flex="1" minH="0" borderWidth="1px" borderRadius="sm" tabIndex={0}
       role="region" aria-label={`${props.label}, scrollable`}>
-      <table className="owl-table" aria-label={props.label} aria-busy={props.busy}
-        style={{ minWidth: width }}>
-        <colgroup>
-          {selection && <col style={{ width: TOOL_WIDTH }} />}
-          {detail && <col style={{ width: TOOL_WIDTH }} />}
-          {shown.map((column) => (
-            <col key={column.id} style={{ width: column.width }} />
-          ))}
-          {onMenu && <col style={{ width: TOOL_WIDTH }} />}
-        </colgroup>
-        <thead>
-          <tr>
+      <table role="table" className="owl-table owl-rows" aria-label={props.label} aria-busy={props.busy}
+        style={{ minWidth: width, "--owl-columns": template } as CSSProperties}>
+        <thead role="rowgroup">
+          <tr role="row">
             {selection && (
-              <th className="owl-tool" scope="col">
+              <th role="columnheader" className="owl-tool">
                 <SelectPage rows={rows} keyOf={keyOf} selection={selection} />
               </th>
             )}
-            {detail && <th className="owl-tool" scope="col" aria-label="Details" />}
+            {detail && <th role="columnheader" className="owl-tool" aria-label="Details" />}
             {leaves.map((leaf) => {
               const column = leaf.columnDef.meta as Column<Row>;
               const sorted = leaf.getIsSorted();
               return (
-                <th key={leaf.id} scope="col" className={column.className}
+                <th role="columnheader" key={leaf.id} className={column.className}
                   title={column.help ?? column.label}
                   aria-sort={sorted === "asc" ? "ascending" : sorted === "desc" ? "descending" : undefined}>
                   {leaf.getCanSort() && props.onSort ? (
@@ -149,13 +149,13 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
               );
             })}
             {onMenu && (
-              <th className="owl-tool" scope="col" aria-label="Controls">
+              <th role="columnheader" className="owl-pinned" aria-label="Controls">
                 <Settings2 size={14} style={ARROW} aria-hidden />
               </th>
             )}
           </tr>
         </thead>
-        <tbody onKeyDown={onKeyDown}>
+        <tbody role="rowgroup" onKeyDown={onKeyDown}>
           {table.getRowModel().rows.map((row) => {
             const key = keyOf(row.original);
             return (

@@ -114,8 +114,7 @@ export function ListPage<Row extends object>(props: Props<Row>) {
       {props.header?.(params)}
       <Flex gap="2" align="flex-start" wrap="wrap">
         <FilterBar filters={filters} params={params} />
-        <Spacer />
-        <HStack gap="2">
+        <HStack gap="2" ms="auto">
           <AsOf query={query} />
           <SavedViews page={id} params={params} />
           <ColumnsMenu columns={columns} choice={choice} onChange={setChoice} />

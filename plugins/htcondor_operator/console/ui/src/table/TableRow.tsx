@@ -26,10 +26,10 @@ interface Props<Row> {
 function Row<Data>(props: Props<Data>) {
   const { id, row, columns, actions, selected, expanded } = props;
   const name = actions.nameOf(row);
-  const span = columns.length + Number(props.selectable) + 1 + Number(props.hasMenu);
   return (
     <>
       <tr
+        role="row"
         className="owl-row"
         data-key={id}
         aria-selected={props.selectable ? selected : undefined}
@@ -45,7 +45,7 @@ function Row<Data>(props: Props<Data>) {
         }
       >
         {props.selectable && (
-          <td className="owl-tool">
+          <td role="cell" className="owl-tool">
             <input
               type="checkbox"
               data-control="select"
@@ -58,7 +58,7 @@ function Row<Data>(props: Props<Data>) {
           </td>
         )}
         {props.expandable && (
-          <td className="owl-tool">
+          <td role="cell" className="owl-tool">
             <button
               type="button"
               className="owl-icon-button"
@@ -72,12 +72,12 @@ function Row<Data>(props: Props<Data>) {
           </td>
         )}
         {columns.map((column) => (
-          <td key={column.id} className={column.className}>
+          <td role="cell" key={column.id} className={column.className}>
             {column.cell(row)}
           </td>
         ))}
         {props.hasMenu && (
-          <td className="owl-tool">
+          <td role="cell" className="owl-pinned">
             <button
               type="button"
               className="owl-icon-button"
@@ -92,8 +92,8 @@ function Row<Data>(props: Props<Data>) {
         )}
       </tr>
       {expanded && (
-        <tr className="owl-detail">
-          <td colSpan={span}>{actions.detail(row)}</td>
+        <tr role="row" className="owl-detail">
+          <td role="cell">{actions.detail(row)}</td>
         </tr>
       )}
     </>

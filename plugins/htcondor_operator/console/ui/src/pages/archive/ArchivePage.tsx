@@ -1,6 +1,6 @@
 /** Archive: products with their pictures, by dataset, target, instrument, date and cone. */
 
-import { Box, Flex, HStack, Spacer } from "@chakra-ui/react";
+import { Box, Flex, HStack } from "@chakra-ui/react";
 
 import type { Query } from "../../api/client";
 import { useListing, usePolled } from "../../api/queries";
@@ -63,8 +63,7 @@ export function ArchivePage() {
         {given > 0 && given < 3 && (
           <Box fontSize="xs" color="fg.muted" pt="2">A cone needs RA, Dec and radius.</Box>
         )}
-        <Spacer />
-        <HStack gap="2">
+        <HStack gap="2" ms="auto">
           <AsOf query={query} />
           <Labelled label="Order">
             <OneOf label="Order" options={SORTS} value={sort} onChange={(value) => params.set({ sort: value })} />

@@ -4,7 +4,7 @@ import { Link as RouterLink } from "react-router-dom";
 
 import type { FlowRow } from "../../api/types";
 import { airflowRun, campaignPath, runPath } from "../../lib/links";
-import { duration, stamp } from "../../lib/time";
+import { lag, stamp } from "../../lib/time";
 import { Age } from "../../parts/Age";
 import { ExitCode } from "../../parts/ExitCode";
 import { StateBadge } from "../../parts/StateBadge";
@@ -53,7 +53,7 @@ export const FLOW_COLUMNS: Column<FlowRow>[] = [
   { id: "owner", label: "Owner", width: 80, cell: (row) => row.owner },
   { id: "attempt", label: "Attempt", width: 74, className: "owl-num", cell: (row) => row.attempt },
   { id: "age", label: "Age", help: "Since the run was made", width: 70, sort: "created", className: "owl-num", cell: (row) => <Age at={row.created_at} /> },
-  { id: "lag", label: "Lag", help: "From HTCondor's event to the console", width: 64, className: "owl-num", cell: (row) => duration(row.lag_s) },
+  { id: "lag", label: "Lag", help: "From HTCondor's event to the console", width: 64, className: "owl-num", cell: (row) => lag(row.lag_s) },
   { id: "updated", label: "Updated", width: 80, sort: "updated", hidden: true, className: "owl-num", cell: (row) => <Age at={row.updated_at} /> },
   { id: "priority", label: "Priority", width: 74, hidden: true, className: "owl-num", cell: (row) => row.priority },
   { id: "kind", label: "Error kind", width: 120, hidden: true, cell: (row) => row.error_kind?.replaceAll("_", " ") },

@@ -79,7 +79,15 @@ function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
       first: search || line === null ? undefined : Math.max(1, line - BEFORE),
       lines: MOST_LINES,
     },
-    { every: LIVE_STATES.has(node.state) ? LIVE_MS : false },
+    {
+      every: LIVE_STATES.has(node.state) ? LIVE_MS : false,
+      // Another place in the same file.
+      keep: (before) =>
+        before["node"] === node.node &&
+        before["attempt"] === node.attempt &&
+        before["try"] === node.try &&
+        before["stream"] === stream,
+    },
   );
   const choose = (key: string): void => {
     const [attempt = "", name = "", number = ""] = key.split("/");

@@ -21,7 +21,7 @@ const HEADS: [string, number | undefined, string?][] = [
   ["Took", 92, "owl-num"],
   ["Host", 170],
   ["Job", 80, "owl-num"],
-  ["Why", undefined],
+  ["Why", 260],
   ["", 60],
 ];
 
@@ -57,7 +57,7 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
   );
   return (
     <div style={{ overflowX: "auto" }}>
-      <table className="owl-table" aria-label="Nodes of all attempts" style={{ minWidth: 1240 }}>
+      <table className="owl-table" aria-label="Nodes of all attempts" style={{ minWidth: 1410 }}>
         <thead>
           <tr>
             {HEADS.map(([label, width, className], index) => (

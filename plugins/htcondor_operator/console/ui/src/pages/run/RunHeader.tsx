@@ -1,6 +1,7 @@
 /** What a run is, how it stands, and what can be done. */
 
 import { Alert, Button, Flex, Heading, HStack, Link, Spacer, Text } from "@chakra-ui/react";
+import type { ReactNode } from "react";
 import { Link as RouterLink } from "react-router-dom";
 
 import type { RunDetail } from "../../api/types";
@@ -21,15 +22,18 @@ const LABELS: Record<RunAction, string> = {
   retry_from: "Retry from…",
 };
 
+const TROUBLE = new Set(["failed", "held", "removed", "unknown"]);
+
 interface Props {
   detail: RunDetail;
   operate: boolean;
   onAction: (request: ActionRequest) => void;
   onLog: (node: string) => void;
+  asOf: ReactNode;
 }
 
 /** The head of a run's page. */
-export function RunHeader({ detail, operate, onAction, onLog }: Props) {
+export function RunHeader({ detail, operate, onAction, onLog, asOf }: Props) {
   const { run } = detail;
   const nodes = detail.graph?.nodes ?? [...new Set(detail.nodes.map((node) => node.node))];
   const ask = (action: RunAction): void =>
@@ -41,7 +45,8 @@ export function RunHeader({ detail, operate, onAction, onLog }: Props) {
         priority: run.priority,
       }),
     );
-  const trouble = run.hold_reason ?? run.error_message ?? (run.status === "failed" ? exitWords(run) : "");
+  // What a rescue has begun to mend is history.
+  const trouble = TROUBLE.has(run.status) && (run.hold_reason ?? run.error_message ?? exitWords(run));
   return (
     <Flex direction="column" gap="2">
       <HStack gap="3" wrap="wrap">
@@ -52,10 +57,10 @@ export function RunHeader({ detail, operate, onAction, onLog }: Props) {
         <Text fontSize="sm">{run.workflow}</Text>
         <Text fontSize="sm" color="fg.muted">
           attempt {run.attempt}
-          {run.rescues ? `, rescued ${run.rescues} times` : ""}
+          {run.rescues ? `, rescued ${run.rescues === 1 ? "once" : `${run.rescues} times`}` : ""}
           {run.nodes_total ? `, ${run.nodes_done ?? 0} of ${run.nodes_total} nodes done` : ""}
         </Text>
-        <ExitCode exit={run} long />
+        <Text as="span" fontSize="sm"><ExitCode exit={run} long /></Text>
         <Spacer />
         {operate &&
           actionsFor(run).map((action) => (
@@ -80,6 +85,8 @@ export function RunHeader({ detail, operate, onAction, onLog }: Props) {
         <span>priority {run.priority}</span>
         {run.host && <span>host {run.host}</span>}
         {run.owner && <span>owner {run.owner}</span>}
+        <Spacer />
+        {asOf}
       </HStack>
       {trouble && (
         <Alert.Root status={run.status === "held" ? "warning" : "error"} size="sm">

@@ -1,7 +1,7 @@
 /** One run: what happened, where, why, and what was done about it. */
 
 import { Box, Grid, Stack } from "@chakra-ui/react";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 
 import { useMay, usePolled } from "../../api/queries";
 import type { Listing, Product, RunDetail } from "../../api/types";
@@ -38,16 +38,13 @@ export function RunPage({ runKey }: { runKey: number }) {
   return (
     <Loaded query={query} what="the run">
       {(detail) => (
-        <>
-          <Box float="right"><AsOf query={query} /></Box>
-          <RunView detail={detail} at={query.dataUpdatedAt} />
-        </>
+        <RunView detail={detail} at={query.dataUpdatedAt} asOf={<AsOf query={query} />} />
       )}
     </Loaded>
   );
 }
 
-function RunView({ detail, at }: { detail: RunDetail; at: number }) {
+function RunView({ detail, at, asOf }: { detail: RunDetail; at: number; asOf: ReactNode }) {
   const params = useParams();
   const operate = useMay("operate");
   const [request, setRequest] = useState<ActionRequest | null>(null);
@@ -60,6 +57,12 @@ function RunView({ detail, at }: { detail: RunDetail; at: number }) {
     [detail.nodes, detail.graph],
   );
   const latest = useMemo(() => latestTries(detail.nodes), [detail.nodes]);
+  // Who asks for a log wants to see it: it is below the charts.
+  const parts = useRef<HTMLDivElement>(null);
+  const wanted = params.get("view") === "log" ? ["node", "attempt", "try"].map(params.get).join(" ") : "";
+  useEffect(() => {
+    if (wanted.trim()) parts.current?.scrollIntoView({ block: "start" });
+  }, [wanted]);
   const showLog = (node: string, attempt?: number, number?: number): void =>
     params.set({
       view: "log",
@@ -71,7 +74,7 @@ function RunView({ detail, at }: { detail: RunDetail; at: number }) {
     });
   return (
     <Stack gap="3">
-      <RunHeader detail={detail} operate={operate} onAction={setRequest} onLog={showLog} />
+      <RunHeader detail={detail} operate={operate} onAction={setRequest} onLog={showLog} asOf={asOf} />
       <Grid gap="3" templateColumns={{ base: "minmax(0, 1fr)", "2xl": "minmax(0, 1fr) minmax(0, 1fr)" }}>
         <Section title="Timeline">
           {spans.length > 0 ? (
@@ -88,7 +91,8 @@ function RunView({ detail, at }: { detail: RunDetail; at: number }) {
           )}
         </Section>
       </Grid>
-      <Box>
+      {/* High enough at once to be scrolled to, before the log is there. */}
+      <Box ref={parts} minH="70vh">
         <ViewTabs label="Parts of the run" views={VIEWS} params={params} />
         <Box role="tabpanel">
           <View detail={detail} params={params} />

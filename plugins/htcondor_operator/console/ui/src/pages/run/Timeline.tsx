@@ -66,12 +66,12 @@ function configuration(
           min: start,
           max: end > start ? end : start + 1_000,
           ticks: { color: colours.text, maxRotation: 0, autoSkip: true, callback: (value) => clock(Number(value)) },
-          grid: { color: colours.grid, lineWidth: 0.25 },
+          grid: { color: colours.grid },
         },
         y: {
           type: "category",
           ticks: { color: colours.text, autoSkip: false },
-          grid: { color: colours.grid, lineWidth: 0.25 },
+          grid: { color: colours.grid },
         },
       },
       plugins: {
