@@ -1,0 +1,66 @@
+/** Filters live in the URL's query: a link, a reload and a saved view show the same. */
+
+import { useCallback, useMemo } from "react";
+import { useSearchParams } from "react-router-dom";
+
+import type { Query } from "../api/client";
+
+/** What of the URL's query is not sent to the server. */
+const PLACE = new Set(["cursor", "page"]);
+
+export interface Params {
+  readonly search: URLSearchParams;
+  get: (name: string) => string;
+  all: (name: string) => string[];
+  /** Set some, remove those that are null or empty; a changed filter begins at the first page. */
+  set: (changes: Record<string, string | string[] | null>, place?: boolean) => void;
+  /** Replace all by a saved view's. */
+  replace: (query: string) => void;
+  clear: (names: string[]) => void;
+}
+
+/** Return the URL's query and the ways to change it. */
+export function useParams(): Params {
+  const [search, setSearch] = useSearchParams();
+  const set = useCallback(
+    (changes: Record<string, string | string[] | null>, place = false) => {
+      setSearch(
+        (before) => {
+          const after = new URLSearchParams(before);
+          for (const [name, value] of Object.entries(changes)) {
+            after.delete(name);
+            for (const one of Array.isArray(value) ? value : [value]) {
+              if (one !== null && one !== "") after.append(name, one);
+            }
+          }
+          if (!place) for (const name of PLACE) after.delete(name);
+          return after;
+        },
+        { replace: true },
+      );
+    },
+    [setSearch],
+  );
+  return useMemo(
+    () => ({
+      search,
+      get: (name) => search.get(name) ?? "",
+      all: (name) => search.getAll(name),
+      set,
+      replace: (query) => setSearch(new URLSearchParams(query)),
+      clear: (names) => set(Object.fromEntries(names.map((name) => [name, null]))),
+    }),
+    [search, set, setSearch],
+  );
+}
+
+/** Return the query for the server: only names that its route knows. */
+export function toQuery(search: URLSearchParams, names: readonly string[]): Query {
+  const query: Query = {};
+  for (const name of names) {
+    const values = search.getAll(name).filter((value) => value !== "");
+    if (values.length === 1) query[name] = values[0];
+    if (values.length > 1) query[name] = values;
+  }
+  return query;
+}

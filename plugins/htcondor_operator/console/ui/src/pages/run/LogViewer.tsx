@@ -1,0 +1,247 @@
+/** The log of a node's try: search, line numbers, and a link to each line. */
+
+import { Box, Button, HStack, Spacer, Text } from "@chakra-ui/react";
+import { Link2, WrapText } from "lucide-react";
+import { memo, useEffect, useRef, type MouseEvent } from "react";
+
+import { usePolled } from "../../api/queries";
+import type { LogPage, NodeTry } from "../../api/types";
+import type { Params } from "../../lib/params";
+import { useRemembered } from "../../lib/storage";
+import { count } from "../../lib/time";
+import { OneOf, TextFilter } from "../../parts/Choice";
+import { EmptyNotice, Loaded } from "../../parts/Notice";
+
+const STREAMS = [
+  { value: "out", label: "stdout" },
+  { value: "err", label: "stderr" },
+  { value: "log", label: "job log" },
+  { value: "dagman", label: "DAGMan" },
+];
+const MOST_LINES = 2_000;
+const BEFORE = 500;
+const LIVE_MS = 3_000;
+const LIVE_STATES = new Set(["submitted", "idle", "running", "held"]);
+
+/** Return the try that the URL names; without one that of interest: the last failed, or the last. */
+export function chosenTry(nodes: readonly NodeTry[], params: Pick<Params, "get">): NodeTry | undefined {
+  const node = params.get("node");
+  const attempt = Number(params.get("attempt"));
+  const number = params.get("try");
+  const fits = nodes.filter(
+    (one) =>
+      (!node || one.node === node) &&
+      (!attempt || one.attempt === attempt) &&
+      (number === "" || one.try === Number(number)),
+  );
+  const newest = [...fits].sort((left, right) => right.attempt - left.attempt || right.try - left.try);
+  const ran = newest.filter((one) => one.started_at !== null && one.carried_from === null);
+  return (
+    ran.find((one) => one.state === "failed" || one.state === "held") ??
+    ran.find((one) => one.state === "running") ??
+    ran.sort((left, right) => (right.started_at ?? "").localeCompare(left.started_at ?? ""))[0] ??
+    newest[0]
+  );
+}
+
+const keyOf = (node: NodeTry): string => `${node.attempt}/${node.node}/${node.try}`;
+
+interface Props {
+  runKey: number;
+  nodes: readonly NodeTry[];
+  params: Params;
+}
+
+/** The viewer; what it shows is in the URL. */
+export function LogViewer({ runKey, nodes, params }: Props) {
+  const node = chosenTry(nodes, params);
+  if (!node) {
+    return <EmptyNotice title="No node has run yet">Its log will be here when one has.</EmptyNotice>;
+  }
+  return <Viewer key={runKey} runKey={runKey} node={node} nodes={nodes} params={params} />;
+}
+
+function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
+  const [wrap, setWrap] = useRemembered("log.wrap", true);
+  const failed = node.state === "failed" && node.exit_code !== 0;
+  const stream = params.get("stream") || (failed ? "err" : "out");
+  const search = params.get("find");
+  const line = Number(params.get("line")) || null;
+  const query = usePolled<LogPage>(
+    `runs/${runKey}/log`,
+    {
+      node: node.node,
+      attempt: node.attempt,
+      try: node.try,
+      stream,
+      search: search || undefined,
+      // A window around the line that a link names; otherwise the end.
+      first: search || line === null ? undefined : Math.max(1, line - BEFORE),
+      lines: MOST_LINES,
+    },
+    {
+      every: LIVE_STATES.has(node.state) ? LIVE_MS : false,
+      // Another place in the same file.
+      keep: (before) =>
+        before["node"] === node.node &&
+        before["attempt"] === node.attempt &&
+        before["try"] === node.try &&
+        before["stream"] === stream,
+    },
+  );
+  const choose = (key: string): void => {
+    const [attempt = "", name = "", number = ""] = key.split("/");
+    params.set({ node: name, attempt, try: number, line: null });
+  };
+  return (
+    <Box>
+      <HStack gap="2" wrap="wrap" mb="2">
+        <OneOf
+          label="Node"
+          value={keyOf(node)}
+          onChange={choose}
+          options={nodes.map((one) => ({
+            value: keyOf(one),
+            label: `${one.node}, attempt ${one.attempt}${one.try ? `, try ${one.try}` : ""} (${one.state})`,
+          }))}
+        />
+        <OneOf
+          label="Stream"
+          value={stream}
+          options={STREAMS}
+          onChange={(value) => params.set({ stream: value, line: null })}
+        />
+        <TextFilter
+          label="Find in the log"
+          icon
+          width="14rem"
+          value={search}
+          onChange={(value) => params.set({ find: value, line: null })}
+        />
+        {query.data && (
+          <Text fontSize="xs" color="fg.muted" aria-live="polite">
+            {search ? `${count(query.data.matches ?? query.data.lines.length)} lines fit` : `${count(query.data.total)} lines`}
+            {query.data.lines.length < (query.data.matches ?? query.data.total ?? 0) && `, ${count(query.data.lines.length)} shown`}
+          </Text>
+        )}
+        <Spacer />
+        <Button size="xs" variant={wrap ? "subtle" : "outline"} aria-pressed={wrap} onClick={() => setWrap(!wrap)}>
+          <WrapText size={14} aria-hidden /> Wrap
+        </Button>
+        <Button size="xs" variant="outline" title="Copy a link to this place"
+          onClick={() => void navigator.clipboard?.writeText(window.location.href)}>
+          <Link2 size={14} aria-hidden /> Copy link
+        </Button>
+      </HStack>
+      <Loaded query={query} what="the log">
+        {(page) => (
+          <>
+            {page.path && (
+              <Text fontSize="xs" color="fg.muted" fontFamily="mono" mb="1">
+                {page.path}
+                {page.truncated && " (the beginning of this large file was not searched)"}
+              </Text>
+            )}
+            {page.lines.length === 0 ? (
+              <EmptyNotice title={search ? "No line fits" : "This log is empty"}>
+                {search ? "Search for something else." : "Look at another stream, or at the DAGMan log."}
+              </EmptyNotice>
+            ) : (
+              <Lines
+                lines={page.lines}
+                search={search}
+                marked={line}
+                wrap={wrap}
+                onLine={(n) => params.set({ line: String(n), find: null })}
+              />
+            )}
+          </>
+        )}
+      </Loaded>
+    </Box>
+  );
+}
+
+interface LinesProps {
+  lines: LogPage["lines"];
+  search: string;
+  marked: number | null;
+  wrap: boolean;
+  onLine: (n: number) => void;
+}
+
+function Lines({ lines, search, marked, wrap, onLine }: LinesProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const seen = useRef<number | null>(null);
+  const atEnd = useRef(true);
+  useEffect(() => {
+    const frame = box.current;
+    if (!frame) return;
+    if (marked === null) {
+      // Like `tail -f`, unless somebody has scrolled up.
+      if (atEnd.current && !search) frame.scrollTop = frame.scrollHeight;
+      return;
+    }
+    if (seen.current === marked) return;
+    const line = frame.querySelector(`[data-line="${marked}"]`);
+    if (!line) return;
+    seen.current = marked;
+    line.scrollIntoView({ block: "center" });
+  }, [lines, marked, search]);
+  const base = new URL(window.location.href);
+  base.searchParams.delete("line");
+  base.searchParams.delete("find");
+  const href = `${base.pathname}${base.search}${base.search ? "&" : "?"}line=`;
+  const onClick = (event: MouseEvent): void => {
+    const link = (event.target as HTMLElement).closest("a");
+    const row = link?.closest<HTMLElement>("[data-line]");
+    if (!row || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    onLine(Number(row.dataset["line"]));
+  };
+  return (
+    <Box ref={box} className="owl-log" maxH="60vh" overflow="auto" borderWidth="1px" borderRadius="sm" p="1"
+      tabIndex={0} role="log" aria-label="Lines of the log" aria-live="off" onClick={onClick}
+      onScroll={(event) => {
+        const frame = event.currentTarget;
+        atEnd.current = frame.scrollHeight - frame.scrollTop - frame.clientHeight < 24;
+      }}>
+      {lines.map((line) => (
+        <Line key={line.n} n={line.n} text={line.text} search={search} marked={line.n === marked} wrap={wrap} href={href} />
+      ))}
+    </Box>
+  );
+}
+
+interface LineProps {
+  n: number;
+  text: string;
+  search: string;
+  marked: boolean;
+  wrap: boolean;
+  href: string;
+}
+
+const Line = memo(function Line({ n, text, search, marked, wrap, href }: LineProps) {
+  return (
+    <div className="owl-log-line" data-line={n} data-marked={marked || undefined}>
+      <a href={`${href}${n}`} aria-label={`Line ${n}`}>{n}</a>
+      <span style={wrap ? undefined : { whiteSpace: "pre" }}>{highlight(text, search)}</span>
+    </div>
+  );
+});
+
+/** Mark what was searched for, without regard to case. */
+function highlight(text: string, search: string) {
+  if (!search) return text;
+  const parts = [];
+  const low = text.toLowerCase();
+  const wanted = search.toLowerCase();
+  let at = 0;
+  for (let hit = low.indexOf(wanted); hit >= 0; hit = low.indexOf(wanted, at)) {
+    parts.push(text.slice(at, hit), <mark key={hit}>{text.slice(hit, hit + wanted.length)}</mark>);
+    at = hit + wanted.length;
+  }
+  parts.push(text.slice(at));
+  return parts;
+}

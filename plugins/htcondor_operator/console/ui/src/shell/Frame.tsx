@@ -1,0 +1,43 @@
+/** What every entrance of the console has: the queries, the styles, and the first mount's fix. */
+
+import { Box } from "@chakra-ui/react";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { useEffect, useState, type ReactNode } from "react";
+import { useLocation, useNavigate } from "react-router-dom";
+
+import { queryClient } from "../api/queries";
+import { sheet } from "./styles";
+
+let settled = false;
+
+/**
+ * Shows its children when the host has settled.
+ *
+ * The host (Airflow 3.3.2) renders a just loaded bundle as a lazy component, and as a plain one
+ * from its next own rendering on: React mounts everything again, and typed text is lost. So the
+ * first mount makes the host render again at once, with nothing in it that could be lost.
+ */
+export function Settled({ children }: { children: ReactNode }) {
+  const [ready, setReady] = useState(settled);
+  const navigate = useNavigate();
+  const { pathname, search, hash } = useLocation();
+  useEffect(() => {
+    if (settled) return;
+    settled = true;
+    void navigate({ pathname, search, hash }, { replace: true });
+    setReady(true);
+    // Once, with the place of the first mount.
+  }, []);
+  return ready ? <>{children}</> : null;
+}
+
+/** The frame around a page, a tab or a card. */
+export function Frame({ children, fill = true }: { children: ReactNode; fill?: boolean }) {
+  return (
+    <QueryClientProvider client={queryClient}>
+      <Box css={sheet} className="owl-console" height={fill ? "100%" : undefined} minH="0">
+        <Settled>{children}</Settled>
+      </Box>
+    </QueryClientProvider>
+  );
+}

@@ -1,0 +1,204 @@
+/**
+ * Styles of what there is much of: table cells, badges, log lines.
+ *
+ * Chakra's components cost tens of microseconds each; a table of 500 rows has ten thousand cells.
+ * These are plain elements with classes, coloured by the host's tokens, so light and dark follow.
+ */
+
+import type { SystemStyleObject } from "@chakra-ui/react";
+
+/** The palette of a state. */
+export const paletteOf = (state: string): string => STATE_PALETTE[state] ?? "gray";
+
+/** A state's colour: one of the host's palettes. */
+export const STATE_PALETTE: Record<string, string> = {
+  done: "green",
+  resolved: "green",
+  joined: "green",
+  left: "orange",
+  running: "blue",
+  claimed: "blue",
+  starting: "cyan",
+  launching: "cyan",
+  submitted: "cyan",
+  shoveled: "cyan",
+  live: "blue",
+  rescued: "purple",
+  proposed: "purple",
+  held: "orange",
+  paused: "orange",
+  stale: "orange",
+  failed: "red",
+  failing: "red",
+  refused: "red",
+  futile: "red",
+  quarantined: "red",
+  silent: "red",
+  dead: "red",
+  unknown: "yellow",
+};
+
+export const PALETTES = [...new Set([...Object.values(STATE_PALETTE), "gray"])];
+
+const badges = Object.fromEntries(
+  PALETTES.map((palette) => [
+    `& .owl-badge-${palette}`,
+    { color: `${palette}.fg`, bg: `${palette}.subtle` },
+  ]),
+);
+
+const swatches = Object.fromEntries(
+  PALETTES.map((palette) => [`& .owl-swatch-${palette}`, { bg: `${palette}.solid` }]),
+);
+
+const mono = { fontFamily: "mono", fontVariantNumeric: "tabular-nums" };
+
+export const sheet: SystemStyleObject = {
+  "& .owl-badge": {
+    display: "inline-flex",
+    alignItems: "center",
+    gap: "1",
+    px: "1.5",
+    borderRadius: "sm",
+    fontSize: "xs",
+    fontWeight: "medium",
+    lineHeight: "1.25rem",
+    whiteSpace: "nowrap",
+  },
+  ...badges,
+  ...swatches,
+  "& .owl-table": {
+    borderCollapse: "separate",
+    borderSpacing: 0,
+    tableLayout: "fixed",
+    width: "100%",
+    fontSize: "sm",
+  },
+  "& .owl-table th": {
+    position: "sticky",
+    top: 0,
+    zIndex: 1,
+    bg: "bg.muted",
+    textAlign: "start",
+    fontWeight: "semibold",
+    fontSize: "xs",
+    px: "2",
+    py: "1.5",
+    borderBottomWidth: "1px",
+    borderColor: "border.emphasized",
+    whiteSpace: "nowrap",
+    overflow: "hidden",
+    textOverflow: "ellipsis",
+  },
+  "& .owl-table th button": { fontWeight: "semibold", cursor: "pointer", maxWidth: "100%" },
+  "& .owl-table td": {
+    px: "2",
+    py: "0.5",
+    height: "30px",
+    borderBottomWidth: "1px",
+    borderColor: "border.subtle",
+    overflow: "hidden",
+    textOverflow: "ellipsis",
+    whiteSpace: "nowrap",
+  },
+  "& .owl-table td.owl-num, & .owl-table th.owl-num": {
+    textAlign: "end",
+    fontVariantNumeric: "tabular-nums",
+  },
+  "& .owl-table td.owl-mono": mono,
+  "& .owl-table td.owl-tool, & .owl-table th.owl-tool": { px: "1", textAlign: "center" },
+  // The controls stay in sight when the table is wider than the window.
+  "& .owl-table .owl-pinned": { position: "sticky", right: 0, bg: "bg", px: "1", textAlign: "center" },
+  "& .owl-table th.owl-pinned": { bg: "bg.muted", zIndex: 2 },
+  // Long tables: each row is a grid of its own, so that the browser lays out only rows in sight.
+  // Rows of a real table cannot be left out; the roles that `display` takes away are in the markup.
+  "& .owl-rows, & .owl-rows > thead, & .owl-rows > tbody": { display: "block" },
+  "& .owl-rows > thead": { position: "sticky", top: 0, zIndex: 2 },
+  "& .owl-rows > thead > tr, & .owl-rows .owl-row": {
+    display: "grid",
+    gridTemplateColumns: "var(--owl-columns)",
+  },
+  "& .owl-rows .owl-row": { contentVisibility: "auto", containIntrinsicSize: "auto 31px" },
+  "& .owl-rows > thead > tr > th": { position: "static", minWidth: 0 },
+  "& .owl-rows > thead > tr > th.owl-pinned": { position: "sticky" },
+  "& .owl-rows .owl-row > td": { minWidth: 0, height: "auto", minHeight: "30px", lineHeight: "1.5rem" },
+  "& .owl-rows > tbody > .owl-detail, & .owl-rows > tbody > .owl-detail > td": { display: "block" },
+  "& .owl-grid": { bg: "border.subtle" },
+  "& .owl-table td.owl-wrap": { whiteSpace: "normal", overflowWrap: "anywhere" },
+  "& .owl-table tbody tr.owl-row:hover > td": { bg: "bg.subtle" },
+  "& .owl-table tbody tr.owl-row[aria-selected=true] > td": { bg: "blue.subtle" },
+  "& .owl-table tbody tr.owl-detail > td": { whiteSpace: "normal", bg: "bg.subtle", p: "3" },
+  "& .owl-table input[type=checkbox]": { cursor: "pointer", verticalAlign: "middle" },
+  "& .owl-icon-button": {
+    display: "inline-flex",
+    alignItems: "center",
+    justifyContent: "center",
+    minWidth: "6",
+    height: "6",
+    borderRadius: "sm",
+    cursor: "pointer",
+    color: "fg.muted",
+  },
+  "& .owl-icon-button:hover": { bg: "bg.emphasized", color: "fg" },
+  "& a.owl-link": { color: "fg.info", textUnderlineOffset: "2px" },
+  "& a.owl-link:hover": { textDecoration: "underline" },
+  "& .owl-help": {
+    textDecoration: "underline dotted",
+    textUnderlineOffset: "3px",
+    cursor: "help",
+  },
+  "& .owl-muted": { color: "fg.muted" },
+  "& :is(a, button, input, select, [tabindex]):focus-visible": {
+    outline: "2px solid",
+    outlineColor: "blue.focusRing",
+    outlineOffset: "1px",
+  },
+  "& .owl-bar": {
+    display: "flex",
+    height: "10px",
+    borderRadius: "sm",
+    overflow: "hidden",
+    bg: "bg.emphasized",
+  },
+  "& .owl-node": {
+    position: "absolute",
+    display: "flex",
+    flexDirection: "column",
+    justifyContent: "center",
+    alignItems: "center",
+    borderWidth: "1px",
+    borderColor: "border.emphasized",
+    borderRadius: "md",
+    bg: "bg.panel",
+    fontSize: "xs",
+    cursor: "pointer",
+    overflow: "hidden",
+  },
+  "& .owl-node[aria-pressed=true]": { borderColor: "blue.solid", borderWidth: "2px" },
+  "& .owl-edge": { stroke: "border.emphasized", fill: "none", strokeWidth: 1.5 },
+  "& .owl-arrow": { fill: "border.emphasized" },
+  "& .owl-log": { ...mono, fontSize: "xs", lineHeight: "1.3rem" },
+  "& .owl-log-line": { display: "flex", whiteSpace: "pre-wrap", overflowWrap: "anywhere" },
+  "& .owl-log-line:target, & .owl-log-line[data-marked=true]": { bg: "yellow.subtle" },
+  "& .owl-log-line > a": {
+    flex: "none",
+    width: "5.5rem",
+    pe: "3",
+    textAlign: "end",
+    color: "fg.muted",
+    userSelect: "none",
+  },
+  "& .owl-log mark": { bg: "yellow.solid", color: "yellow.contrast" },
+  "& .owl-field": {
+    borderWidth: "1px",
+    borderColor: "border.emphasized",
+    borderRadius: "sm",
+    bg: "bg",
+    px: "2",
+    height: "8",
+    fontSize: "sm",
+    color: "fg",
+    minWidth: 0,
+  },
+  "& .owl-field:is(textarea)": { height: "auto", py: "1", width: "100%" },
+};

@@ -1,0 +1,188 @@
+/** A page that is a list: filters, bulk actions, the table and its pages, live. */
+
+import { Box, Button, Flex, HStack, Spacer, Text } from "@chakra-ui/react";
+import { createContext, useCallback, useContext, useMemo, useState, type ReactNode } from "react";
+
+import { allKeys } from "../api/bulk";
+import type { Query } from "../api/client";
+import { resolveTimes, useListing } from "../api/queries";
+import { toQuery, useParams, type Params } from "../lib/params";
+import { count } from "../lib/time";
+import { ActionDialog, type ActionRequest } from "../parts/ActionDialog";
+import { AsOf } from "../parts/AsOf";
+import { EmptyNotice, ErrorNotice, Loading } from "../parts/Notice";
+import { RowMenu, type MenuAction, type OpenMenu } from "../parts/RowMenu";
+import { ColumnsMenu } from "./ColumnsMenu";
+import { useColumnChoice, type Column } from "./columns";
+import { DataTable } from "./DataTable";
+import { FilterBar, filterNames, type FilterSpec } from "./FilterBar";
+import { Pager, usePaging } from "./Pager";
+import { SavedViews } from "./SavedViews";
+import { useSelection, type RowKey } from "./selection";
+
+/** What a bulk action is about: named rows, or everything that fits the filter. */
+export interface Chosen {
+  keys: readonly RowKey[] | ((signal: AbortSignal) => Promise<RowKey[]>);
+  /** "12 runs" */
+  words: string;
+}
+
+export interface BulkAction {
+  id: string;
+  label: string;
+  danger?: boolean;
+  request: (chosen: Chosen) => ActionRequest;
+}
+
+const OpenAction = createContext<(request: ActionRequest) => void>(() => undefined);
+
+/** For a cell with a control of its own: opens the page's dialog. */
+export const useOpenAction = (): ((request: ActionRequest) => void) => useContext(OpenAction);
+
+interface Props<Row> {
+  /** Names the page in the browser's memory. */
+  id: string;
+  label: string;
+  noun: string;
+  path: string;
+  columns: readonly Column<Row>[];
+  filters: readonly FilterSpec[];
+  usualSort: string;
+  sortable?: boolean;
+  keyOf: (row: Row) => RowKey;
+  nameOf: (row: Row) => string;
+  bulk?: readonly BulkAction[];
+  /** Whether everything that fits the filter can be selected. */
+  bulkByFilter?: boolean;
+  actionsOf?: (row: Row, open: (request: ActionRequest) => void) => MenuAction[];
+  detail?: (row: Row) => ReactNode;
+  header?: (params: Params) => ReactNode;
+  empty: { title: string; words: string };
+  extra?: Query;
+  /** Says the filters as the route wants them. */
+  adapt?: (query: Query) => Query;
+}
+
+/** A list page; everything that defines it is in the props. */
+export function ListPage<Row extends object>(props: Props<Row>) {
+  const { id, columns, filters, keyOf, nameOf } = props;
+  const params = useParams();
+  const paging = usePaging(id, params);
+  const names = useMemo(() => filterNames(filters), [filters]);
+  const sort = params.get("sort") || props.usualSort;
+  const asked = toQuery(params.search, names);
+  const wanted = props.adapt ? props.adapt(asked) : asked;
+  const query = useListing<Row>(
+    props.path,
+    {
+      ...wanted,
+      ...props.extra,
+      sort: props.sortable === false ? undefined : sort,
+      limit: paging.limit,
+      cursor: paging.cursor || undefined,
+    },
+    keyOf,
+  );
+  const [choice, setChoice] = useColumnChoice(id, columns);
+  const selection = useSelection(JSON.stringify(wanted));
+  const [expanded, setExpanded] = useState<ReadonlySet<RowKey>>(new Set());
+  const [menu, setMenu] = useState<OpenMenu<Row> | null>(null);
+  const [request, setRequest] = useState<ActionRequest | null>(null);
+  const onExpand = useCallback(
+    (key: RowKey, open: boolean) =>
+      setExpanded((before) => {
+        const next = new Set(before);
+        if (open) next.add(key);
+        else next.delete(key);
+        return next;
+      }),
+    [],
+  );
+
+  const rows = query.data?.rows ?? [];
+  const chosen: Chosen = selection.everything
+    ? {
+        keys: (signal) =>
+          allKeys<Row>(props.path, resolveTimes({ ...wanted, ...props.extra }), keyOf, signal),
+        words: `all ${props.noun} that fit the filter`,
+      }
+    : { keys: [...selection.keys], words: `${count(selection.size)} ${props.noun}` };
+  const bulk = props.bulk ?? [];
+  return (
+    <OpenAction.Provider value={setRequest}>
+    <Flex direction="column" gap="2" height="100%" minH="20rem">
+      {props.header?.(params)}
+      <Flex gap="2" align="flex-start" wrap="wrap">
+        <FilterBar filters={filters} params={params} />
+        <HStack gap="2" ms="auto">
+          <AsOf query={query} />
+          <SavedViews page={id} params={params} />
+          <ColumnsMenu columns={columns} choice={choice} onChange={setChoice} />
+        </HStack>
+      </Flex>
+      {(selection.size > 0 || selection.everything) && bulk.length > 0 && (
+        <HStack gap="2" wrap="wrap" bg="bg.info" borderRadius="sm" px="2" py="1" role="toolbar"
+          aria-label="Actions on the selection">
+          <Text fontSize="sm" fontWeight="medium" aria-live="polite">
+            {selection.everything ? `All ${props.noun} that fit` : `${count(selection.size)} selected`}
+          </Text>
+          {bulk.map((action) => (
+            <Button key={action.id} size="xs" variant="surface"
+              colorPalette={action.danger ? "red" : "gray"}
+              onClick={() => {
+                const asked = action.request(chosen);
+                setRequest({ ...asked, onDone: selection.clear });
+              }}>
+              {action.label}…
+            </Button>
+          ))}
+          <Spacer />
+          {props.bulkByFilter && !selection.everything && query.data?.next && (
+            <Button size="xs" variant="ghost" onClick={selection.selectEverything}>
+              Select all that fit the filter
+            </Button>
+          )}
+          <Button size="xs" variant="ghost" onClick={selection.clear}>
+            Clear selection
+          </Button>
+        </HStack>
+      )}
+      {query.error && !query.data ? (
+        <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />
+      ) : query.isPending ? (
+        <Loading what={props.label.toLowerCase()} />
+      ) : (
+        <DataTable<Row>
+          label={props.label}
+          columns={columns}
+          choice={choice}
+          rows={rows}
+          keyOf={keyOf}
+          nameOf={nameOf}
+          sort={sort}
+          onSort={props.sortable === false ? undefined : (next) => params.set({ sort: next })}
+          selection={bulk.length > 0 ? selection : undefined}
+          expanded={expanded}
+          onExpand={props.detail ? onExpand : undefined}
+          detail={props.detail}
+          onMenu={props.actionsOf ? (row, anchor) => setMenu({ row, anchor }) : undefined}
+          busy={query.isPlaceholderData}
+          empty={<EmptyNotice title={props.empty.title}>{props.empty.words}</EmptyNotice>}
+        />
+      )}
+      <Box flex="none">
+        <Pager paging={paging} next={query.data?.next ?? null} rows={rows.length} />
+      </Box>
+      {props.actionsOf && (
+        <RowMenu
+          open={menu}
+          nameOf={nameOf}
+          actionsOf={(row) => props.actionsOf?.(row, setRequest) ?? []}
+          onClose={() => setMenu(null)}
+        />
+      )}
+      <ActionDialog request={request} onClose={() => setRequest(null)} />
+    </Flex>
+    </OpenAction.Provider>
+  );
+}
