@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, TriggerRule
 
+from htcondor_operator.operators.send_alerts import SendAlerts
 from htcondor_operator.queue.pollers.declarations import Declaration, load_declarations
 from htcondor_operator.sensors.poll import PollSensor
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 TASK_ID = "poll"
+ALERTS = "alerts"
+LONGEST_LOOK_S = 900.0
+LONGEST_SEND_S = 300.0
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -46,8 +50,29 @@ def make_poller_dag(declaration: Declaration) -> DAG:
         doc_md=_doc(declaration),
         default_args={"owner": "owl", "retries": 0},
     ) as dag:
-        PollSensor(task_id=TASK_ID, poller=declaration.name, poke_interval=declaration.interval_s)
+        if declaration.kind == ALERTS:
+            _look_and_tell(declaration)
+        else:
+            PollSensor(
+                task_id=TASK_ID, poller=declaration.name, poke_interval=declaration.interval_s
+            )
     return dag
+
+
+def _look_and_tell(declaration: Declaration) -> None:
+    """The poller of the alerts ends as soon as somebody is to be told, by a task on a worker."""
+    look = PollSensor(
+        task_id=TASK_ID,
+        poller=declaration.name,
+        poke_interval=declaration.interval_s,
+        shortest_s=0.0,
+        longest_s=LONGEST_LOOK_S,
+    )
+    look >> SendAlerts(
+        task_id="send",
+        trigger_rule=TriggerRule.ALL_DONE,
+        execution_timeout=timedelta(seconds=LONGEST_SEND_S),
+    )
 
 
 def _doc(declaration: Declaration) -> str:
