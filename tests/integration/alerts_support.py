@@ -149,7 +149,7 @@ class Site:
                 updated_at)
             SELECT run_key, dag_id, run_id, dataset, 'w', 'failed', true, 0, 1, '{node}',
                    'reference_missing', '{message}', md5('{message}'), now(), now() FROM r
-            """  # noqa: S608
+            """
         )
 
     def close(self) -> None:

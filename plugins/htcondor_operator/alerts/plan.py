@@ -153,11 +153,12 @@ def _why_again(now: datetime, rule: Rule, alert: OpenAlert, seen: Seen) -> str |
 def _is_gone(now: datetime, alerting: Alerting, alert: OpenAlert) -> Change:
     rule = alerting.rules.get(alert.rule)
     waits = rule is not None and now < alert.opened_at + timedelta(seconds=rule.wait_s)
-    if waits or (rule is not None and not rule.enabled and alert.told_at is None):
+    is_off = rule is None or not rule.enabled
+    if alert.told_at is None and (waits or is_off):
         # Nobody was told, and nobody needs to be.
         return Change(alert, None, close=True, cancel=True)
     since = alert.gone_at or now
-    if rule is not None and rule.enabled and (now - since).total_seconds() < rule.calm_s:
+    if rule is not None and not is_off and (now - since).total_seconds() < rule.calm_s:
         return Change(alert, None)
     tell = {c.name for c in alerting.channels if c.tell_end} & alert.channels
     news = News("closed", tuple(sorted(tell)), now) if tell else None

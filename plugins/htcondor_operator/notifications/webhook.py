@@ -12,6 +12,7 @@ from airflow.sdk import BaseNotifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
     from airflow.sdk import Context
 
 TIMEOUT_S = 10.0
