@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, TriggerRule
+from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, SyncCallback, TriggerRule
 
 from htcondor_operator.operators.send_alerts import SendAlerts
 from htcondor_operator.queue.pollers.declarations import Declaration, load_declarations
@@ -16,6 +16,7 @@ TASK_ID = "poll"
 ALERTS = "alerts"
 LONGEST_LOOK_S = 900.0
 LONGEST_SEND_S = 300.0
+OVERDUE_S = LONGEST_LOOK_S + LONGEST_SEND_S + 300.0
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -49,6 +50,7 @@ def make_poller_dag(declaration: Declaration) -> DAG:
         tags=["owl", "poller", declaration.kind],
         doc_md=_doc(declaration),
         default_args={"owner": "owl", "retries": 0},
+        deadline=_deadline() if declaration.kind == ALERTS else None,
     ) as dag:
         if declaration.kind == ALERTS:
             _look_and_tell(declaration)
@@ -57,6 +59,16 @@ def make_poller_dag(declaration: Declaration) -> DAG:
                 task_id=TASK_ID, poller=declaration.name, poke_interval=declaration.interval_s
             )
     return dag
+
+
+def _deadline() -> DeadlineAlert:
+    """Who looks after the one that looks: the scheduler, by a deadline of its run."""
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=OVERDUE_S),
+        callback=SyncCallback("htcondor_operator.alerts.watchdog.overdue"),
+        name="alerts are looked for",
+    )
 
 
 def _look_and_tell(declaration: Declaration) -> None:
