@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, SyncCallback, TriggerRule
+from airflow.sdk import DAG, TriggerRule
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from htcondor_operator.operators.send_alerts import SendAlerts
 from htcondor_operator.queue.pollers.declarations import Declaration, load_declarations

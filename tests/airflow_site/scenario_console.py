@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -469,7 +470,6 @@ def test_a_run_of_the_alerts_that_is_overdue_is_told_without_the_triggerer(
     from airflow.models.dagbag import DBDagBag
     from airflow.models.deadline import Deadline
     from airflow.sdk.execution_time.callback_supervisor import execute_callback
-    from airflow.utils import timezone
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
@@ -481,13 +481,13 @@ def test_a_run_of_the_alerts_that_is_overdue_is_told_without_the_triggerer(
     with create_session() as session:
         dag = DBDagBag().get_latest_version_of_dag("alerts", session=session)
         dag.create_dagrun(
-            run_id="r1", run_after=timezone.utcnow(), run_type=DagRunType.SCHEDULED,
+            run_id="r1", run_after=datetime.now(UTC), run_type=DagRunType.SCHEDULED,
             triggered_by=DagRunTriggeredByType.TIMETABLE, state=DagRunState.QUEUED,
             session=session,
         )  # fmt: skip
         session.flush()
         deadline = session.scalars(select(Deadline)).one()
-        assert 1400 < (deadline.deadline_time - timezone.utcnow()).total_seconds() < 1501
+        assert 1400 < (deadline.deadline_time - datetime.now(UTC)).total_seconds() < 1501
         deadline.handle_miss(session)
         data = dict(deadline.callback.data)
     with http_server() as receiver:
@@ -499,11 +499,11 @@ def test_a_run_of_the_alerts_that_is_overdue_is_told_without_the_triggerer(
             "- {name: other, rules: [backlog], notifier: x.Y}\n"
         )
         monkeypatch.setenv("OWL_ALERTS", str(file))
-        done, error = execute_callback(data["path"], data["kwargs"], get_logger())
+        done, error = execute_callback(data["path"], data["kwargs"], "", None, get_logger())
         assert (done, error) == (True, None)
         (told,) = receiver.bodies
         assert (told["rule"], told["severity"]) == ("alerts_silent", "critical")
         sql("UPDATE dag SET is_paused = true WHERE dag_id = 'alerts'")
-        execute_callback(data["path"], data["kwargs"], get_logger())
+        execute_callback(data["path"], data["kwargs"], "", None, get_logger())
         sql("UPDATE dag SET is_paused = false WHERE dag_id = 'alerts'")
         assert len(receiver.bodies) == 1
