@@ -52,7 +52,7 @@ def test_everything_is_taken() -> None:
     ("change", "words"),
     [
         ({"name": "DP ACS"}, "number 1: name 'DP ACS'"),
-        ({"kind": "telemetri"}, "kind 'telemetri' is not known. Use one of: checksum"),
+        ({"kind": "telemetri"}, "kind 'telemetri' is not known. Use one of: alerts, checksum"),
         ({"interval": "5s"}, "interval '5s' is not right: write a number of seconds"),
         ({"interval": True}, "interval True"),
         ({"interval": 0}, "interval 0 is not right: write 0.2 to 86400 seconds"),
