@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from htcondor_operator.launcher.home import load_secrets
-from tests.e2e.live_stack import Stack
+from tests.e2e.live_stack import Stack, until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -28,6 +30,7 @@ FLAGS = (
 )
 PATIENCE_MS = 90_000
 """On a machine that runs the other cases at the same time."""
+MENU_MS = 5_000
 
 
 def chromium() -> str:
@@ -67,9 +70,23 @@ class Console:
         return rows
 
     def choose(self, row: Locator, item: str) -> None:
-        """Choose an item of a row's menu."""
+        """Choose an item of a row's menu.
+
+        A row that changes between press and release of the button opens no menu: as people do,
+        press again.
+        """
+        wanted = self.page.get_by_role("menuitem", name=item)
+        until(f"the menu has {item}", lambda: self._opens(row, wanted), every=0)
+        wanted.click()
+
+    def _opens(self, row: Locator, item: Locator) -> bool:
         row.locator("[data-control=menu]").click()
-        self.page.get_by_role("menuitem", name=item).click()
+        try:
+            item.wait_for(timeout=MENU_MS)
+        except PlaywrightTimeout:
+            self.page.keyboard.press("Escape")
+            return False
+        return True
 
     def confirm(self, verb: str, *words: str, reason: str = "") -> None:
         """Read the preview of an action, do it, and read what was done."""
@@ -127,7 +144,7 @@ def console(stack: Stack, user: str = "operator", theme: str = "light") -> Itera
         try:
             yield seen
         except Exception:
-            page.screenshot(path=str(stack.home.logs / f"console-{user}.png"))
+            page.screenshot(path=str(stack.home.logs / f"console-{user}-{uuid.uuid4().hex[:4]}.png"))
             raise
         finally:
             browser.close()

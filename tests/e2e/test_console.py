@@ -130,6 +130,8 @@ def test_campaign_is_paused_and_what_failed_in_it_is_rescued_by_its_cause(stack:
         cause = seen.row("ONE", "preview_error")
         expect(cause).to_have_count(1)
         expect(cause.get_by_role("link", name="2", exact=True)).to_be_visible()
+        # What the job said comes a moment after its end, and tells causes apart.
+        expect(cause).to_contain_text("ONE was told to fail")
         seen.choose(cause, "Accept as known")
         seen.confirm("Accept", reason="known to the test")
         expect(cause).to_contain_text("known to the test")
