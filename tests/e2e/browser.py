@@ -144,7 +144,9 @@ def console(stack: Stack, user: str = "operator", theme: str = "light") -> Itera
         try:
             yield seen
         except Exception:
-            page.screenshot(path=str(stack.home.logs / f"console-{user}-{uuid.uuid4().hex[:4]}.png"))
+            page.screenshot(
+                path=str(stack.home.logs / f"console-{user}-{uuid.uuid4().hex[:4]}.png")
+            )
             raise
         finally:
             browser.close()
