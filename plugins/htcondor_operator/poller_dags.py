@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, DeadlineAlert, DeadlineReference, SyncCallback, TriggerRule
 
+from htcondor_operator.operators.send_alerts import SendAlerts
 from htcondor_operator.queue.pollers.declarations import Declaration, load_declarations
 from htcondor_operator.sensors.poll import PollSensor
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 TASK_ID = "poll"
+ALERTS = "alerts"
+LONGEST_LOOK_S = 900.0
+LONGEST_SEND_S = 300.0
+OVERDUE_S = LONGEST_LOOK_S + LONGEST_SEND_S + 300.0
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -45,9 +50,41 @@ def make_poller_dag(declaration: Declaration) -> DAG:
         tags=["owl", "poller", declaration.kind],
         doc_md=_doc(declaration),
         default_args={"owner": "owl", "retries": 0},
+        deadline=_deadline() if declaration.kind == ALERTS else None,
     ) as dag:
-        PollSensor(task_id=TASK_ID, poller=declaration.name, poke_interval=declaration.interval_s)
+        if declaration.kind == ALERTS:
+            _look_and_tell(declaration)
+        else:
+            PollSensor(
+                task_id=TASK_ID, poller=declaration.name, poke_interval=declaration.interval_s
+            )
     return dag
+
+
+def _deadline() -> DeadlineAlert:
+    """Who looks after the one that looks: the scheduler, by a deadline of its run."""
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=timedelta(seconds=OVERDUE_S),
+        callback=SyncCallback("htcondor_operator.alerts.watchdog.overdue"),
+        name="alerts are looked for",
+    )
+
+
+def _look_and_tell(declaration: Declaration) -> None:
+    """The poller of the alerts ends as soon as somebody is to be told, by a task on a worker."""
+    look = PollSensor(
+        task_id=TASK_ID,
+        poller=declaration.name,
+        poke_interval=declaration.interval_s,
+        shortest_s=0.0,
+        longest_s=LONGEST_LOOK_S,
+    )
+    look >> SendAlerts(
+        task_id="send",
+        trigger_rule=TriggerRule.ALL_DONE,
+        execution_timeout=timedelta(seconds=LONGEST_SEND_S),
+    )
 
 
 def _doc(declaration: Declaration) -> str:

@@ -29,6 +29,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": [
                     "htcondor_operator.operators.dag",
                     "htcondor_operator.operators.node",
+                    "htcondor_operator.operators.send_alerts",
                 ],
             }
         ],
@@ -42,7 +43,10 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": name, "python-modules": ["htcondor_operator.hooks.htcondor"]}
         ],
         "connection-types": [_connection_type()],
-        "notifications": ["htcondor_operator.notifications.failure.HTCondorFailureNotifier"],
+        "notifications": [
+            "htcondor_operator.notifications.failure.HTCondorFailureNotifier",
+            "htcondor_operator.notifications.webhook.WebhookNotifier",
+        ],
         "executors": ["htcondor_operator.executors.htcondor.HTCondorExecutor"],
         "cli": ["htcondor_operator.provider.get_cli_commands"],
         "db-managers": ["htcondor_operator.blackboard.manager.BlackboardDBManager"],

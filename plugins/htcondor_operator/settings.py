@@ -36,6 +36,8 @@ class Settings:
         Where pollers move what is bad (``OWL_QUARANTINE``).
     pollers
         The file that declares the pollers (``OWL_POLLERS``).
+    alerts
+        The file with the rules of alerts and the channels (``OWL_ALERTS``).
     python
         Interpreter that node jobs use (``OWL_PYTHON``).
     """
@@ -50,6 +52,7 @@ class Settings:
     references: Path
     quarantine: Path
     pollers: Path
+    alerts: Path
     python: str
 
     @staticmethod
@@ -74,5 +77,6 @@ class Settings:
             references=folder("OWL_REFERENCES", data / "references"),
             quarantine=folder("OWL_QUARANTINE", data / "quarantine"),
             pollers=folder("OWL_POLLERS", checkout / "include" / "pollers.yaml"),
+            alerts=folder("OWL_ALERTS", checkout / "include" / "alerts.yaml"),
             python=env.get("OWL_PYTHON", sys.executable),
         )

@@ -438,3 +438,72 @@ def test_files_come_from_the_datasets_shelf_only(web: Any, shelf: Path) -> None:
     sql("UPDATE owl_product SET name = '../secret' WHERE id = %s", rows["d0"]["id"])
     stolen = web.get(f"/owl/api/products/{rows['d0']['id']}/file", headers=bearer("viewer"))
     assert stolen.status_code == 404
+
+
+def test_alerts_are_shown_and_acknowledged(web: Any) -> None:
+    sql(
+        "INSERT INTO owl_alert (rule, subject, severity, title, count) VALUES "
+        "('backlog', 'acs', 'warning', 'acs: 4 in the queue', 4)"
+    )
+    ((number,),) = sql("SELECT max(id) FROM owl_alert")
+    sql("INSERT INTO owl_alert_message (alert, channel, why) VALUES (%s, 'mail', 'opened')", number)
+    (row,) = get(web, "/alerts")["rows"]
+    assert (row["id"], row["title"], row["due"]) == (number, "acs: 4 in the queue", 1)
+    assert get(web, f"/alerts/{number}")["messages"][0]["channel"] == "mail"
+    body = {"action": "ack", "ids": [number, number + 1]}
+    tried = post(web, "/alerts/actions", "op", dry_run=True, **body)
+    assert [item["why_not"] is None for item in tried["items"]] == [True, False]
+    assert "Give a reason" in post(web, "/alerts/actions", "op", **body)["items"][0]["why_not"]
+    done = post(web, "/alerts/actions", "op", reason="a new disk is coming", **body)
+    assert (done["done"], done["summary"]) == (1, "ack: 1 of 2 alerts")
+    (row,) = get(web, "/alerts")["rows"]
+    assert (row["acked_by"], row["ack_reason"], row["due"]) == ("op", "a new disk is coming", 0)
+    assert get(web, "/alerts", state="closed")["rows"] == []
+    assert sql("SELECT who FROM owl_audit WHERE subject = %s", f"alert {number}") == [("op",)]
+
+
+def test_a_run_of_the_alerts_that_is_overdue_is_told_without_the_triggerer(
+    web: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's deadline alert: the scheduler's part of it is called here, the rest is real."""
+    from airflow.models.dagbag import DBDagBag
+    from airflow.models.deadline import Deadline
+    from airflow.sdk.execution_time.callback_supervisor import execute_callback
+    from airflow.utils import timezone
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+    from sqlalchemy import select
+    from structlog import get_logger
+
+    from tests.integration.alerts_support import http_server
+
+    with create_session() as session:
+        dag = DBDagBag().get_latest_version_of_dag("alerts", session=session)
+        dag.create_dagrun(
+            run_id="r1", run_after=timezone.utcnow(), run_type=DagRunType.SCHEDULED,
+            triggered_by=DagRunTriggeredByType.TIMETABLE, state=DagRunState.QUEUED,
+            session=session,
+        )  # fmt: skip
+        session.flush()
+        deadline = session.scalars(select(Deadline)).one()
+        assert 1400 < (deadline.deadline_time - timezone.utcnow()).total_seconds() < 1501
+        deadline.handle_miss(session)
+        data = dict(deadline.callback.data)
+    with http_server() as receiver:
+        file = tmp_path / "alerts.yaml"
+        file.write_text(
+            "channels:\n- {name: hook, notifier: "
+            "htcondor_operator.notifications.webhook.WebhookNotifier, "
+            f"arguments: {{url: '{receiver.url}'}}}}\n"
+            "- {name: other, rules: [backlog], notifier: x.Y}\n"
+        )
+        monkeypatch.setenv("OWL_ALERTS", str(file))
+        done, error = execute_callback(data["path"], data["kwargs"], get_logger())
+        assert (done, error) == (True, None)
+        (told,) = receiver.bodies
+        assert (told["rule"], told["severity"]) == ("alerts_silent", "critical")
+        sql("UPDATE dag SET is_paused = true WHERE dag_id = 'alerts'")
+        execute_callback(data["path"], data["kwargs"], get_logger())
+        sql("UPDATE dag SET is_paused = false WHERE dag_id = 'alerts'")
+        assert len(receiver.bodies) == 1

@@ -87,7 +87,7 @@ def test_provider_and_plugin_are_registered_once(lazy: str, airflow_env: dict[st
     assert found["hook_class"] == "htcondor_operator.hooks.htcondor.HTCondorHook"
     assert found["fields"] == ["extra__htcondor__database_conn_id"]
     assert found["executors"] == ["htcondor_operator.executors.htcondor.HTCondorExecutor"]
-    assert len(found["notifications"]) == 1
+    assert len(found["notifications"]) == 2
     assert found["db_managers"] == ["htcondor_operator.blackboard.manager.BlackboardDBManager"]
 
 

@@ -66,6 +66,8 @@ def test_everything_that_pollers_and_shoveler_do(airflow_database, role_url):
             leave(cur, [cur.fetchone()[0]], EntryOutcome.REMOVED, "test")
             audit(cur, who="me", subject="x", action="y")
         settings = Settings.from_environment({"OWL_DATABASE_URL": role_url})
+        with closing(Turns("ALERTS", settings)) as alerts:
+            assert alerts.turn().error is None
         turns = Turns("SHOVELER", settings)
         with closing(turns):
             turn = turns.turn()

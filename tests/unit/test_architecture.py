@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"mirror"}),
     frozenset({"queue"}),
     frozenset({"hooks"}),
-    frozenset({"notifications"}),
+    frozenset({"notifications", "alerts"}),
     frozenset({"triggers", "timetables"}),
     frozenset({"operators", "executors", "sensors"}),
     frozenset({"dag_factory", "poller_dags", "campaign_dags"}),

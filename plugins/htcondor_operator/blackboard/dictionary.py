@@ -11,7 +11,8 @@ from htcondor_operator.blackboard.tables import metadata
 _INTRODUCTION = """# The blackboard
 
 OWL's tables in Airflow's metadata database. This page is made from
-`run_tables.py`, `intake_tables.py` and their `..._comments.py` in
+`run_tables.py`, `intake_tables.py`, `flow_tables.py`, `alert_tables.py` and their
+`..._comments.py` in
 `plugins/htcondor_operator/blackboard/` by
 `owl blackboard dictionary > docs/blackboard.md`; the same sentences are the comments in
 PostgreSQL (`\\d+ owl_run`).
@@ -24,7 +25,7 @@ _CHANGING = """## How to change a table
 
 1. Change `run_tables.py` or `intake_tables.py`, and the `..._comments.py` beside it.
 2. `OWL_DATABASE_URL=... alembic -c plugins/htcondor_operator/blackboard/alembic.ini revision
-   --autogenerate --rev-id 0003 -m "what changed"` against a database of the revision before.
+   --autogenerate --rev-id 0005 -m "what changed"` against a database of the revision before.
    Read what it wrote.
 3. `owl blackboard dictionary > docs/blackboard.md`.
 

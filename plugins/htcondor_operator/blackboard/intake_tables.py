@@ -38,6 +38,13 @@ owl_queue = sa.Table(
         "id",
         postgresql_where=sa.text("state = 'waiting'"),
     ),
+    # The age of what waits (alert_facts.py); a campaign's entries may wait for weeks.
+    sa.Index(
+        "owl_queue_age",
+        "type",
+        "inserted_at",
+        postgresql_where=sa.text("state = 'waiting' AND campaign IS NULL"),
+    ),
     # Lists (queue_views.py), by age and by name.
     sa.Index("owl_queue_list", "type", "state", sa.text("priority DESC"), "id"),
     sa.Index("owl_queue_name", "type", "state", "priority", "fileset", "id"),

@@ -20,8 +20,16 @@ WRITABLE = ("owl_run", "owl_attempt", "owl_node", "owl_command")
 READABLE = ("owl_daemon", "owl_cursor")
 """Tables that a task reads."""
 
-INTAKE_READABLE = ("owl_setting", "owl_product")
-"""Tables that pollers and the shoveler read."""
+INTAKE_READABLE = (
+    "owl_setting",
+    "owl_product",
+    "owl_flow",
+    "owl_flow_tally",
+    "owl_flow_mark",
+    "owl_accepted_error",
+    "owl_machine",
+)
+"""Tables that pollers and the shoveler read; what the console has for the alerts."""
 
 INTAKE_APPENDABLE = ("owl_audit",)
 """Tables that they read and add to."""
@@ -29,7 +37,7 @@ INTAKE_APPENDABLE = ("owl_audit",)
 INTAKE_DELETABLE = ("owl_queue", "owl_queue_tally")
 """Tables in which they also delete. In all other tables of the intake they add and change."""
 
-AIRFLOW_READABLE = ("dag", "dag_run", "dag_version", "log_template")
+AIRFLOW_READABLE = ("dag", "dag_run", "dag_version", "log_template", "backfill")
 """Airflow's tables that the shoveler reads; it adds to ``dag_run``."""
 
 _RUN_TABLES = (*WRITABLE, *READABLE, "owl_event")

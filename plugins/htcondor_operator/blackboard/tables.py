@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from htcondor_operator.blackboard import (  # noqa: F401 - they register
+    alert_tables,
     flow_tables,
     intake_tables,
     pool_tables,

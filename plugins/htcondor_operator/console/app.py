@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
 from htcondor_operator.console import (
+    alert_routes,
     campaign_routes,
     error_routes,
     flow_routes,
@@ -40,6 +41,7 @@ ROUTERS = (
     campaign_routes.router,
     product_routes.router,
     pool_routes.router,
+    alert_routes.router,
 )
 
 _STATUS = {ErrorKind.INTERNAL: 500, ErrorKind.SCHEDD_SILENT: 503}

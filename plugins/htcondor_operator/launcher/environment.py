@@ -70,6 +70,7 @@ def describe(home: Home, *, keep_ports: bool = False) -> Stack:
         "OWL_DATABASE_URL": url,
         "OWL_TEMPLATES": env.get("OWL_TEMPLATES") or str(CHECKOUT / "include" / "templates"),
         "OWL_POLLERS": env.get("OWL_POLLERS") or str(CHECKOUT / "include" / "pollers.yaml"),
+        "OWL_ALERTS": env.get("OWL_ALERTS") or str(CHECKOUT / "include" / "alerts.yaml"),
         "OWL_RUNS": env.get("OWL_RUNS") or str(home.root / "runs"),
         "OWL_PYTHON": env.get("OWL_PYTHON", sys.executable),
         **{name: env[name] for name in _FROM_OUTSIDE if name in env},

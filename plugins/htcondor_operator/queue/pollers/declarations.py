@@ -20,6 +20,7 @@ from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,40}", re.ASCII)
 _RULES = ("settled", "marker", "checksum")
+_NAMED_BY_KIND = frozenset({"shoveler", "alerts"})
 _WORKFLOW_USES = ("single", "association")
 INTERVALS_S = (0.2, 86_400.0)
 """Shortest and longest interval between two looks."""
@@ -85,7 +86,7 @@ class Declaration:
     @property
     def dag_id(self) -> str:
         """The Airflow DAG that this poller is."""
-        return "shoveler" if self.kind == "shoveler" else f"poll_{self.name.lower()}"
+        return self.kind if self.kind in _NAMED_BY_KIND else f"poll_{self.name.lower()}"
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ KINDS: dict[str, str] = {
     "requests": "htcondor_operator.queue.campaigns.request_poller:make_poller",
     "rescue": "htcondor_operator.queue.campaigns.rescue_poller:make_poller",
     "references": "htcondor_operator.queue.campaigns.reference_poller:make_poller",
+    "alerts": "htcondor_operator.alerts.poller:make_poller",
 }
 """Kind -> ``module:function``, a :class:`Factory`."""
 
