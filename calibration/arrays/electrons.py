@@ -91,10 +91,19 @@ def _errors(chip: Chip, band: Band, here: tuple[slice, slice], block: Block) -> 
         return
     np.maximum(block.sci, block.scratch.zeros(err.shape), out=err)
     err += noise
-    if chip.bias is not None:
+    earlier = _earlier_errors(chip, here, block)
+    if earlier is not None:
         share = block.scratch.single(0, err.shape)
-        errors = block.scratch.native(chip.bias.err[here], 0)
-        np.multiply(errors, gain, out=share)  # its sign goes with the square
+        np.multiply(earlier, gain, out=share)  # its sign goes with the square
         share *= share
         err += share
     np.sqrt(err, out=err)
+
+
+def _earlier_errors(chip: Chip, here: tuple[slice, slice], block: Block) -> F32 | None:
+    """Return the errors (DN) before ERR is made: of the bias, of the raw file, of both."""
+    bias = None if chip.bias is None else block.scratch.native(chip.bias.err[here], 0)
+    if chip.err is None:
+        return bias
+    raw = np.array(chip.err[here], dtype=np.float32)
+    return raw if bias is None else np.sqrt(raw * raw + bias * bias)
