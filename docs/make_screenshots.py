@@ -1,7 +1,6 @@
 """Makes the pictures of the documentation from a running stack, with real runs.
 
     ./owl up
-    ./owl -- uv pip install playwright
     ./owl -- python docs/make_screenshots.py
 
 Needs a Chromium (``apt-get install chromium``) and the stack's own environment, which ``./owl --``

@@ -76,7 +76,7 @@ class Amp:
     def drift_origin(self) -> float:
         """Column at which the drift along the line is zero: the middle of the near section."""
         if not self.overscan:
-            return 0.0
+            return -0.5
         first, end = self.overscan[0]
         return (first + end - 1) / 2
 
@@ -132,7 +132,7 @@ class Chip:
     applied. With `electrons` it is ACS's order, otherwise that of `counts`. `levelled` is the
     untrimmed frame after BLEVCORR when another module has done it. `corrected` corrects calacs's
     slips instead of reproducing them. `only_read_noise` (BIAS targets) leaves signal and bias out
-    of ERR.
+    of ERR. `err` is the raw file's own ERR (DN), if there is any.
     """
 
     raw: Array
@@ -158,6 +158,7 @@ class Chip:
     only_read_noise: bool = False
     sinks: SinkPixels | None = None
     corrected: bool = False
+    err: Array | None = None
     counts: Counts | None = None
 
     def __post_init__(self) -> None:

@@ -8,13 +8,14 @@ depends on the order. That order is kept; the work inside a row is vectorised.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.arrays.crrej_start import BAND_ROWS, initial_guess, sky_levels
 from calibration.arrays.dq import COSMIC_RAY
 
 Array = NDArray[Any]
@@ -29,7 +30,7 @@ class Parameters:
 
     acsrej keeps its marks in a copy of the input's flags, so an input flag of exactly 8 or 2 passes
     for a hit or a spill. `corrected` keeps them apart: such pixels are excluded when `bad_input`
-    says so, used otherwise, and no input flag is lost.
+    says so, used otherwise, and no input flag is lost. `mark` (CRMASK): flag the exposures, too.
     """
 
     sigmas: tuple[float, ...]
@@ -40,6 +41,7 @@ class Parameters:
     initial: str
     sky: str
     corrected: bool = False
+    mark: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,126 +69,108 @@ class Member:
     time: float
     noise: Noise | None = None
 
+    def rows(self, start: int, stop: int) -> Member:
+        """Return some rows, as native arrays."""
+        rows = slice(start, stop)
+        return Member(
+            np.asarray(self.sci[rows], dtype=np.float32),
+            np.asarray(self.err[rows], dtype=np.float32),
+            np.asarray(self.dq[rows], dtype=np.int16),
+            self.time,
+            self.noise,
+        )
+
 
 @dataclass
 class Combined:
-    """The combined image, the final mask of each member, and what was subtracted as sky."""
+    """The combined image, where a ray hit each member, and what was subtracted as sky."""
 
     sci: Array
     err: Array
     dq: Array
-    masks: list[Array]
+    rays: list[Array]
     skies: list[float]
     rejected: int
 
-    @property
-    def rays(self) -> list[Array]:
-        """Pixels of each member that a cosmic ray hit."""
-        return [(mask == HIT) | (mask == SPILL) for mask in self.masks]
 
-
-def sky_levels(members: Sequence[Member], bad_input: int) -> list[float]:
-    """Return each member's sky: the peak of its histogram, refined by a parabola."""
-    first = members[0].sci[(members[0].dq & bad_input) == 0]
-    if not first.size:
-        return [0.0] * len(members)
-    low = int(max(float(first.min()), -15000.0))
-    mean = int(float(first.sum(dtype=np.float64)) / first.size + 1)
-    high = 2 * mean - low
-    bins, width = high - low + 1, 1.0
-    if bins < 1000:
-        bins = 1000
-    elif bins > 10000:
-        bins, width = 10000, bins / 10000
-    return [_mode(m.sci[m.dq == 0], low, width, bins) for m in members]
-
-
-def _mode(values: Array, low: int, width: float, bins: int) -> float:
-    index = np.trunc((values - np.float32(low)) / np.float32(width)).astype(np.int64)
-    histogram = np.bincount(index[(index >= 0) & (index < bins)], minlength=bins)
-    return peak(histogram, low, width)
-
-
-def peak(histogram: Array, low: int, width: float) -> float:
-    """Return where a histogram has its peak, refined by a parabola."""
-    top = int(histogram.argmax())
-    offset = np.float32(0)
-    if 0 < top < len(histogram) - 1:
-        d1 = np.float32(histogram[top] - histogram[top - 1])
-        d2 = np.float32(histogram[top] - histogram[top + 1])
-        offset = np.float32(0.5) * (d1 - d2) / (d1 + d2) if d1 + d2 else offset
-    # single precision, as in acsrej: the last bit of the sky shows in the combined image
-    middle = np.float32(top) + np.float32(0.5) + offset
-    return float(middle * np.float32(width) + np.float32(low))
-
-
-def initial_guess(rates: Sequence[Array], bad: Sequence[Array], how: str) -> Array:
-    """Return the first average: the minimum (a bad pixel puts 0) or the median of good ones."""
-    if how.lower().startswith("med"):
-        stack = np.stack([np.where(b, np.nan, r) for r, b in zip(rates, bad, strict=True)])
-        count = (~np.isnan(stack)).sum(axis=0)
-        ordered = np.sort(stack, axis=0)
-        pick = np.take_along_axis
-        low = pick(ordered, np.maximum(count - 1, 0)[None] // 2, axis=0)[0]
-        high = pick(ordered, np.minimum(count // 2, len(rates) - 1)[None], axis=0)[0]
-        middle = (low + high) / np.float32(2)
-        return np.where(count > 0, middle, np.float32(0)).astype(np.float32)
-    average = np.where(bad[0], np.float32(0), rates[0])
-    for rate, flagged in zip(rates[1:], bad[1:], strict=True):
-        lower = rate < average
-        average = np.where(lower, np.where(flagged, np.float32(0), rate), average)
-    return average.astype(np.float32)
-
-
-def combine(members: Sequence[Member], parameters: Parameters) -> Combined:
+def combine(
+    members: Sequence[Member],
+    parameters: Parameters,
+    after_rows: Callable[[], None] = lambda: None,
+) -> Combined:
     """Combine exposures into one image free of cosmic rays.
 
     Parameters
     ----------
     members
-        At least one exposure; all of the same shape.
+        At least one exposure; all of the same shape. Arrays may be memory-mapped as stored: they
+        are read some rows at a time, once for each pass.
     parameters
         The rejection's parameters.
+    after_rows
+        Called now and then, so that the caller can release mapped pages.
     """
     use_sky = parameters.sky.lower().startswith("mode")
-    skies = sky_levels(members, parameters.bad_input) if use_sky else [0.0] * len(members)
-    rates = [
-        (m.sci - np.float32(s)) / np.float32(m.time) for m, s in zip(members, skies, strict=True)
-    ]
-    bad = [(m.dq & parameters.bad_input) != 0 for m in members]
-    average = initial_guess(rates, bad, parameters.initial)
-    first = _first_variance(members, skies, bad, parameters)
-    last = len(parameters.sigmas) - 1
-    for number, sigma in enumerate(parameters.sigmas):
-        tests = [
-            _tests(m, r, average, parameters, sigma, s)
-            if number or first is None
-            else _first_tests(r, average, first, parameters, sigma)
-            for m, r, s in zip(members, rates, skies, strict=True)
-        ]
-        state = _one_pass(members, rates, skies, tests, parameters)
-        total = state.time
-        fallback = np.float32(0) if number == last else average
-        safe = np.where(total > 0, total, np.float32(1))
-        average = np.where(total > 0, state.rate_sum / safe, fallback).astype(np.float32)
+    skies = [0.0] * len(members)
+    if use_sky:
+        skies = sky_levels(members, parameters.bad_input, after_rows)
+    ny, nx = members[0].sci.shape
+    out = Combined(
+        np.empty((ny, nx), np.float32), np.empty((ny, nx), np.float32),
+        np.zeros((ny, nx), np.int16), [np.empty((ny, nx), bool) for _ in members], skies, 0,
+    )  # fmt: skip
+    for start in range(0, ny, BAND_ROWS):
+        band = _Band.of(members, skies, start, min(start + BAND_ROWS, ny), parameters)
+        out.sci[start : start + BAND_ROWS] = initial_guess(band.rates, band.bad, parameters.initial)
+        after_rows()
+    for number in range(len(parameters.sigmas)):
+        _one_pass(members, out, parameters, number, after_rows)
     exposure = np.float32(sum(m.time for m in members))
-    sci = average * exposure + np.float32(max(sum(skies), 0.0))
-    safe = np.where(state.time > 0, state.time, np.float32(1))
-    noise = np.sqrt(state.variance, dtype=np.float64)
-    err = np.where(state.time > 0, (exposure / safe) * noise, 0.0).astype(np.float32)
+    out.sci *= exposure
+    out.sci += np.float32(max(sum(skies), 0.0))
     if members[0].noise is None:
-        err[0, 0] = -1.0  # acsrej marks its output so; the dark's errors make it positive again
-    rejected = sum(int(((m == HIT) | (m == SPILL)).sum()) for m in state.masks)
-    return Combined(sci, err, state.dq, state.masks, skies, rejected)
+        out.err[0, 0] = -1.0  # acsrej marks its output so; the dark's errors make it positive again
+    out.rejected = sum(int(rays.sum()) for rays in out.rays)
+    return out
 
 
 @dataclass
-class _Pass:
-    rate_sum: Array
-    time: Array
-    variance: Array
-    dq: Array
-    masks: list[Array]
+class _Band:
+    """Some rows of all members, native, with their count rates."""
+
+    members: list[Member]
+    skies: Sequence[float]
+    rates: list[Array]
+    bad: list[Array]
+
+    @classmethod
+    def of(
+        cls,
+        members: Sequence[Member],
+        skies: Sequence[float],
+        start: int,
+        stop: int,
+        parameters: Parameters,
+    ) -> _Band:
+        own = [m.rows(start, stop) for m in members]
+        rates = [
+            (m.sci - np.float32(s)) / np.float32(m.time) for m, s in zip(own, skies, strict=True)
+        ]
+        return cls(own, skies, rates, [(m.dq & parameters.bad_input) != 0 for m in own])
+
+    def tests(
+        self, average: Array, parameters: Parameters, number: int
+    ) -> list[tuple[Array, Array]]:
+        """Return each member's tests against the average of the pass before."""
+        sigma = parameters.sigmas[number]
+        if not number:
+            first = _first_variance(self.members, self.skies, self.bad, parameters)
+            if first is not None:
+                return [_first_tests(r, average, first, parameters, sigma) for r in self.rates]
+        return [
+            _tests(m, r, average, parameters, sigma, s)
+            for m, r, s in zip(self.members, self.rates, self.skies, strict=True)
+        ]
 
 
 def _offsets(radius: float) -> list[tuple[int, int]]:
@@ -235,9 +219,11 @@ def _first_tests(
 
 
 def _touches(square: Array, limit: Array, parameters: Parameters) -> Array:
-    """Return where a neighbour's ray is believed: not when the table gives no radius."""
-    if parameters.threshold <= 0 or parameters.radius <= 0:
+    """Return where a neighbour's ray is believed; without a threshold everywhere, as in hstcal."""
+    if parameters.radius <= 0:
         return np.zeros_like(square, bool)
+    if parameters.threshold <= 0:
+        return np.asarray(square > -limit)
     return np.asarray(square > np.float32(parameters.threshold * parameters.threshold) * limit)
 
 
@@ -263,32 +249,78 @@ def _tests(  # noqa: PLR0917 - what one test needs
     sigma2 = np.float32(sigma * sigma)
     hit = square > sigma2 * (variance + signal * signal) / time2
     if parameters.threshold <= 0 or parameters.radius <= 0:
-        return hit, np.zeros_like(hit)
+        return hit, _touches(square, sigma2 * variance / time2, parameters)
     spill2 = np.float32(parameters.threshold * parameters.threshold) * sigma2
     return hit, square > spill2 * variance / time2
 
 
 def _one_pass(
     members: Sequence[Member],
-    rates: Sequence[Array],
-    skies: Sequence[float],
-    tests: Sequence[tuple[Array, Array]],
+    out: Combined,
     parameters: Parameters,
-) -> _Pass:
-    shape = rates[0].shape
+    number: int,
+    after_rows: Callable[[], None],
+) -> None:
+    """Go through the rows once: `out.sci` is the average rate of before, then the new one.
+
+    A band is as high as what its rays can spill into; the marks in those rows go on to the next.
+    """
+    ny = len(out.sci)
+    last = number == len(parameters.sigmas) - 1
+    above = math.ceil(parameters.radius)
+    marks: list[Array] = []
+    for start in range(0, ny, BAND_ROWS):
+        stop = min(start + BAND_ROWS, ny)
+        end = min(stop + above, ny)
+        band = _Band.of(members, out.skies, start, end, parameters)
+        masks = [_first_mask(member, parameters) for member in band.members]
+        for mask, earlier in zip(masks, marks, strict=False):
+            mask[: len(earlier)] = earlier
+        tests = band.tests(out.sci[start:end], parameters, number)
+        sums = _sum_rows(band, masks, tests, stop - start, parameters)
+        safe = np.where(sums.time > 0, sums.time, np.float32(1))
+        rows = slice(start, stop)
+        fallback = np.float32(0) if last else out.sci[rows]
+        out.sci[rows] = np.where(sums.time > 0, sums.rate_sum / safe, fallback)
+        marks = [mask[stop - start :].copy() for mask in masks]
+        if last:
+            exposure = np.float32(sum(m.time for m in members))
+            noise = np.sqrt(sums.variance, dtype=np.float64)
+            out.err[rows] = np.where(sums.time > 0, (exposure / safe) * noise, 0.0)
+            out.dq[rows] = sums.dq
+            for rays, mask in zip(out.rays, masks, strict=True):
+                here = mask[: stop - start]
+                rays[rows] = (here == HIT) | (here == SPILL)
+        after_rows()
+
+
+@dataclass
+class _Sums:
+    rate_sum: Array
+    time: Array
+    variance: Array
+    dq: Array
+
+
+def _sum_rows(
+    band: _Band,
+    masks: Sequence[Array],
+    tests: Sequence[tuple[Array, Array]],
+    height: int,
+    parameters: Parameters,
+) -> _Sums:
+    """Mark the rays of the band's first rows, in order, and sum what is left."""
+    shape = height, masks[0].shape[1]
     zeros = np.zeros(shape, np.float32)
-    out = _Pass(zeros, zeros.copy(), zeros.copy(), np.zeros(shape, np.int16), [])
-    own = []
-    for member, sky in zip(members, skies, strict=True):
-        out.masks.append(_first_mask(member, parameters))
-        # wf3rej adds the sky back, so that this is the signal as it was read
-        own.append(_variance(member, sky))
+    out = _Sums(zeros, zeros.copy(), zeros.copy(), np.zeros(shape, np.int16))
+    # wf3rej adds the sky back, so that this is the signal as it was read
+    own = [_variance(m, s) for m, s in zip(band.members, band.skies, strict=True)]
     offsets = _offsets(parameters.radius)
     everywhere = np.empty(shape[1], bool)
-    for y in range(shape[0]):
+    for y in range(height):
         everywhere[:] = True
-        for n, member in enumerate(members):
-            mask = out.masks[n]
+        for n, member in enumerate(band.members):
+            mask = masks[n]
             row = mask[y]
             if parameters.corrected:
                 reached = member.dq[y] & ~np.int16(COSMIC_RAY)
@@ -300,7 +332,7 @@ def _one_pass(
             everywhere &= (row == HIT) | (row == SPILL)
             used = (row & _NOT_USED) == 0
             time = np.float32(member.time)
-            out.rate_sum[y] += np.where(used, rates[n][y] * time, np.float32(0))
+            out.rate_sum[y] += np.where(used, band.rates[n][y] * time, np.float32(0))
             out.time[y] += np.where(used, time, np.float32(0))
             out.variance[y] += np.where(used, own[n][y], np.float32(0))
         out.dq[y, everywhere] |= np.int16(COSMIC_RAY)

@@ -63,12 +63,15 @@ def dark_and_flat(
     dark_time: float,
     flat: Image | None,
     flash: tuple[Image, float] | None = None,
+    *,
+    in_place: bool = False,
 ) -> Result:
     """Apply DARKCORR, FLSHCORR (image and FLASHDUR) and FLATCORR to a trimmed image in electrons.
 
     For a combined `_crj`, or a branch of CA that starts from the state before dark and flat.
+    With `in_place` the image's own arrays are changed.
     """
-    sci, err, dq = (np.array(part) for part in image)
+    sci, err, dq = image if in_place else (np.array(part) for part in image)
     corrections = Corrections(dark, dark_time, flat, *(flash or (None, 0.0)))
     ny, nx = sci.shape
     height = max(1, BLOCK_PIXELS // nx)

@@ -19,6 +19,8 @@ A_TO_D_SATURATED = 2048
 DRIZZLE_RAY = 4096
 COSMIC_RAY = 8192
 PLACE_HOLDER = 64
+#: What counts as bad where a header has no SDQFLAGS (hstcal's default).
+ALL_FLAGS = 32767
 
 
 @dataclass(frozen=True)

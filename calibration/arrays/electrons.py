@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.arrays import dq as flags
-from calibration.arrays.block import ZERO, Block
+from calibration.arrays.block import Block
 from calibration.arrays.chip import F32, Amp, Chip
 from calibration.arrays.levels import level_at
 
@@ -17,8 +17,9 @@ from calibration.arrays.levels import level_at
 class Band:
     """Rows of a chip that the same amplifiers read, from left to right.
 
-    Gain and squared read noise are rows of the product's width, so that a block needs no loop over
-    amplifiers; `columns` are the science columns of the raw frame.
+    Gain and squared read noise are of a block's shape, so that a block needs no loop over
+    amplifiers and no broadcasting, which costs a third more; `columns` are the science columns of
+    the raw frame.
     """
 
     amps: Sequence[Amp]
@@ -27,12 +28,12 @@ class Band:
     noise: F32
 
     @classmethod
-    def of(cls, amps: Sequence[Amp], width: int) -> Band:
-        """Return the band of these amplifiers."""
-        gain, noise = np.empty(width, np.float32), np.empty(width, np.float32)
+    def of(cls, amps: Sequence[Amp], height: int, width: int) -> Band:
+        """Return the band of these amplifiers, for blocks of up to `height` rows."""
+        gain, noise = np.empty((height, width), np.float32), np.empty((height, width), np.float32)
         for amp in amps:
-            gain[amp.out_x] = amp.gain
-            noise[amp.out_x] = amp.read_noise
+            gain[:, amp.out_x] = amp.gain
+            noise[:, amp.out_x] = amp.read_noise
         return cls(amps, slice(amps[0].raw_x.start, amps[-1].raw_x.stop), gain, noise * noise)
 
 
@@ -56,17 +57,19 @@ def acs_block(chip: Chip, band: Band, raw_rows: slice, block: Block) -> None:
 def _electrons(chip: Chip, band: Band, here: tuple[slice, slice], block: Block) -> None:
     sci, scratch = block.sci, block.scratch
     np.copyto(block.dq, chip.dq[here])
-    np.copyto(sci, chip.raw[here], casting="unsafe")
+    raw = chip.raw[here]
+    np.copyto(sci, raw, casting="unsafe")
     if chip.zero:
         sci += np.float32(chip.zero)
-    if chip.a_to_d_limit is not None:
+    # The largest of the stored numbers is known sooner than which pixels are above the limit.
+    if chip.a_to_d_limit is not None and raw.max() + chip.zero >= chip.a_to_d_limit:
         limit = np.float32(chip.a_to_d_limit)
         full = np.greater_equal(sci, limit, out=scratch.mask(sci.shape))
         block.flag(full, flags.A_TO_D_SATURATED)
     if chip.bias is not None:
         sci -= scratch.native(chip.bias.sci[here], 0)
         block.flags(chip.bias.dq[here])
-    sci *= band.gain
+    sci *= band.gain[: len(sci)]
 
 
 def _full_well(chip: Chip, here: tuple[slice, slice], block: Block) -> None:
@@ -82,16 +85,25 @@ def _full_well(chip: Chip, here: tuple[slice, slice], block: Block) -> None:
 
 def _errors(chip: Chip, band: Band, here: tuple[slice, slice], block: Block) -> None:
     err = block.err
+    noise, gain = band.noise[: len(err)], band.gain[: len(err)]
     if chip.only_read_noise:
-        np.sqrt(band.noise, out=err[0])
-        err[1:] = err[0]
+        np.sqrt(noise, out=err)
         return
-    np.maximum(block.sci, ZERO, out=err)
-    err += band.noise
-    if chip.bias is not None:
+    np.maximum(block.sci, block.scratch.zeros(err.shape), out=err)
+    err += noise
+    earlier = _earlier_errors(chip, here, block)
+    if earlier is not None:
         share = block.scratch.single(0, err.shape)
-        errors = block.scratch.native(chip.bias.err[here], 0)
-        np.multiply(errors, band.gain, out=share)  # its sign goes with the square
+        np.multiply(earlier, gain, out=share)  # its sign goes with the square
         share *= share
         err += share
     np.sqrt(err, out=err)
+
+
+def _earlier_errors(chip: Chip, here: tuple[slice, slice], block: Block) -> F32 | None:
+    """Return the errors (DN) before ERR is made: of the bias, of the raw file, of both."""
+    bias = None if chip.bias is None else block.scratch.native(chip.bias.err[here], 0)
+    if chip.err is None:
+        return bias
+    raw = np.array(chip.err[here], dtype=np.float32)
+    return raw if bias is None else np.sqrt(raw * raw + bias * bias)

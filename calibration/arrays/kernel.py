@@ -68,7 +68,7 @@ def _acs_rows(chip: Chip, out: Arrays, before: Arrays | None) -> Iterator[slice]
     ny, nx = chip.shape
     height = max(1, BLOCK_PIXELS // nx)
     scratch = Scratch(height, nx)
-    band = Band.of(chip.amps, nx)
+    band = Band.of(chip.amps, height, nx)
     corrections = Corrections(chip.dark, chip.dark_time, chip.flat, chip.flash, chip.flash_time)
     for start in range(0, ny, height):
         rows = slice(start, min(start + height, ny))

@@ -37,10 +37,15 @@ def measure_levels(chip: Chip) -> None:
     origin = chip.trim_y if chip.corrected else None
     drift = _drift(chip)
     for amp in chip.amps:
+        if chip.virtual is not None:
+            amp.drift = drift
         if not amp.overscan:
             amp.fit = LevelFit.default(amp.default_level)
             continue
-        parts = [raw_values(chip, amp, lines, slice(*section)) for section in amp.overscan]
+        parts = [
+            raw_values(chip, _reader(chip, amp, section), lines, slice(*section))
+            for section in amp.overscan
+        ]
         values = np.concatenate([p[0] for p in parts], axis=1)
         good = (np.concatenate([p[1] for p in parts], axis=1) & chip.serious) == 0
         noise = amp.read_noise if chip.electrons else amp.read_noise / amp.gain
@@ -48,8 +53,12 @@ def measure_levels(chip: Chip) -> None:
             amp.fit = fit_level(line_medians(values, good), noise, origin)
         except NoOverscan:
             amp.fit = LevelFit.default(amp.default_level)
-        if chip.virtual is not None:
-            amp.drift = drift
+
+
+def _reader(chip: Chip, amp: Amp, section: tuple[int, int]) -> Amp:
+    """Return the amplifier whose gain a section has; `amp` unless it lies in another's columns."""
+    inside = (a for a, own in readout_columns(chip) if own.start <= section[0] < own.stop)
+    return next(inside, amp)
 
 
 def _drift(chip: Chip) -> float:

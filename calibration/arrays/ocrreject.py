@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.arrays.crrej import HIT, SPILL, Combined, Member, Parameters, peak
+from calibration.arrays.crrej import HIT, SPILL, Combined, Member, Parameters
+from calibration.arrays.crrej_start import peak
 from calibration.arrays.dq import COSMIC_RAY
 
 Array = NDArray[Any]
@@ -63,7 +64,7 @@ def combine_imsets(members: Sequence[Member], parameters: Parameters) -> Combine
     for member in members:
         dq |= member.dq & ~np.int16(COSMIC_RAY)
     dq |= np.logical_and.reduce(hit) * np.int16(COSMIC_RAY)
-    return Combined(sci, err, dq, masks, skies, sum(int(h.sum()) for h in hit))
+    return Combined(sci, err, dq, hit, skies, sum(int(h.sum()) for h in hit))
 
 
 def sky_level(member: Member) -> float:

@@ -113,7 +113,11 @@ def drift_slope(
     keep = ~np.isnan(medians)
     if keep.sum() < 2:
         return 0.0
-    x = np.asarray(columns, dtype=np.float64)[keep]
+    # calacs's sums, in its order
+    middle = (columns[0] + columns[-1]) // 2
+    x = np.asarray(columns, dtype=np.float64)[keep] - middle
     y = medians[keep]
-    dx = x - x.mean()
-    return float((dx * (y - y.mean())).sum() / (dx * dx).sum())
+    n = float(len(x))
+    sx, sy, sxy, sxx = (float(np.cumsum(v)[-1]) for v in (x, y, x * y, x * x))
+    spread = sxx - sx * sx / n
+    return (sxy - sx / n * (sy / n) * n) / spread if spread else 0.0

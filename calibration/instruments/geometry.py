@@ -214,9 +214,9 @@ def layout(
     """Return the layout of one ACS chip.
 
     A single amplifier takes both physical overscan sections together; with two, each takes its
-    own. For calacs the middle of BIASSECTA is where the drift of any single amplifier is zero;
-    `corrected` begins with the section nearest to it. Without a row of OSCNTAB there is no
-    overscan, and nothing is trimmed.
+    own, or the only one there is. For calacs the middle of BIASSECTA is where the drift of any
+    single amplifier is zero; `corrected` begins with the section nearest to it. Without a row of
+    OSCNTAB there is no overscan, and nothing is trimmed.
     """
     chip = sci.integer("CCDCHIP", 1)
     read_out = primary.text("CCDAMP").upper()
@@ -228,6 +228,8 @@ def layout(
     x1, x2, y1, y2 = (int(osc.get(k, 0)) for k in ("TRIMX1", "TRIMX2", "TRIMY1", "TRIMY2"))
     width = nx - x1 - x2
     near, far = _section(osc, "A"), _section(osc, "B")
+    if near is None and not corrected:
+        far = None  # calacs tests the first section for 0 when it has become -1, and takes it
     if len(names) == 1:
         if corrected and names in "BD":
             near, far = far, near

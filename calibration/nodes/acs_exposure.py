@@ -9,12 +9,13 @@ import numpy as np
 
 from calibration.arrays.acs_sink import SinkPixels
 from calibration.arrays.chip import Array, Chip, Image
-from calibration.arrays.dq import PLACE_HOLDER, BadPixels, flag_bad_pixels
+from calibration.arrays.dq import ALL_FLAGS, PLACE_HOLDER, BadPixels, flag_bad_pixels
 from calibration.context import step
 from calibration.fits.planes import ImageSet, plane
 from calibration.instruments import is_performed
 from calibration.instruments.geometry import Geometry, ccd_row, layout, overscan_row
-from calibration.nodes.exposure import REPAIR, Exposure, reference_image
+from calibration.nodes.best_references import open_reference
+from calibration.nodes.exposure import REPAIR, Exposure, Reference, reference_image
 
 #: EXPSTART of Cycle 24: since then these subarrays have the full frame's overhead, too.
 CYCLE_24 = 57662.0
@@ -45,7 +46,8 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
     where = _layout(exposure, images)
     checked = is_performed(primary, "DQICORR")
     flash_time = _flash_time(exposure)
-    levelled = all(is_performed(primary, s) for s in ("BIASCORR", "BLEVCORR"))
+    bias = exposure.usable("BIASCORR", "BIASFILE")
+    levelled = bias is not None and is_performed(primary, "BLEVCORR")
     wells = _full_well(exposure, images, where) if levelled else None
 
     def trimmed(switch: str, keyword: str) -> Image | None:
@@ -53,16 +55,16 @@ def make_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geometry]:
         trim = where.trim_x, where.trim_y
         return reference_image(reference, images, where.shape, trim=trim)
 
-    bias = exposure.usable("BIASCORR", "BIASFILE")
     sinks = trimmed("SINKCORR", "SNKCFILE")
     chip = Chip(
         raw=images.sci.stored(),
         zero=images.sci.header.real("BZERO", 0.0),
         dq=_data_quality(exposure, images),
+        err=_raw_errors(images),
         amps=where.amps,
         trim_y=where.trim_y,
         shape=where.shape,
-        serious=images.sci.header.integer("SDQFLAGS", 31743),
+        serious=images.sci.header.integer("SDQFLAGS", ALL_FLAGS),
         a_to_d_limit=where.a_to_d_limit if checked else None,
         bias=reference_image(bias, images, _shape(images)),
         dark=trimmed("DARKCORR", "DARKFILE"),
@@ -91,7 +93,7 @@ def _layout(exposure: Exposure, images: ImageSet) -> Geometry:
     table = exposure.references["CCDTAB"]
     ccd = ccd_row(table.rows(), primary, images.chip, table.name)
     exposure.overhead = overhead(exposure, ccd)
-    overscan = exposure.references.get("OSCNTAB")
+    overscan = exposure.references.get("OSCNTAB") or _trim_table(exposure)
     osc = overscan_row(
         overscan.rows() if overscan else [],
         primary,
@@ -103,6 +105,20 @@ def _layout(exposure: Exposure, images: ImageSet) -> Geometry:
         exposure.detector, primary, images.sci.header, ccd=ccd, osc=osc,
         corrected=exposure.context.algorithm.corrects,
     )  # fmt: skip
+
+
+def _trim_table(exposure: Exposure) -> Reference | None:
+    """Return OSCNTAB though BLEVCORR is off: it says what is to be trimmed."""
+    opened = open_reference(exposure.context, exposure.primary, "OSCNTAB")
+    return Reference("OSCNTAB", *opened) if opened else None
+
+
+def _raw_errors(images: ImageSet) -> Array | None:
+    """Return the raw file's ERR (DN) if it holds any; Hubble's are null arrays of zero."""
+    if images.err is None:
+        return None
+    errors = plane(images.err, images.sci.shape)
+    return errors if np.any(errors[:1] if not images.err.shape else errors) else None
 
 
 def _flash_time(exposure: Exposure) -> float:

@@ -96,8 +96,9 @@ _SET = re.compile(r"(EXP|PROD)-(CR|RP)(\w*)")
 def exposure_sets(context: Context) -> tuple[ExposureSet, ...]:
     """Return the sets of an association's table: one per EXP-CRn and EXP-RPn.
 
-    Of several, each product has the name of its PROD row. The product of an only set has the
-    association's name, and so it has without a table (then it is for cosmic rays).
+    Of several, or of one beside dithered exposures, each product has the name of its PROD row. The
+    product of an only set has the association's name, and so it has without a table (then it is for
+    cosmic rays).
     """
     members = members_of(context)
     groups: dict[tuple[str, str], list[str]] = {}
@@ -115,8 +116,9 @@ def exposure_sets(context: Context) -> tuple[ExposureSet, ...]:
     if not groups and not dithered:
         return (ExposureSet(context.dataset, "CR", members),)
     sets = []
+    named = len(groups) > 1 or bool(dithered)
     for key, names in groups.items():
-        product = products.get(key, context.dataset) if len(groups) > 1 else context.dataset
+        product = products.get(key, context.dataset) if named else context.dataset
         if product == context.dataset and len(groups) > 1:
             raise CalibrationError(
                 ExitCode.ASSOCIATION_ERROR,

@@ -157,9 +157,12 @@ def _tell_first(exposure: Exposure, chips: list[Calibrated], report: Report | No
     exposure.history += ["CCD parameters table:", *references["CCDTAB"].history()]
     if is_performed(exposure.primary, "DQICORR"):
         table = references.get("BPIXTAB")
-        exposure.done(
-            "DQICORR", "  values checked for saturation", *(table.history() if table else [])
-        )
+        if table is not None and table.is_dummy:  # calacs looks for saturation all the same
+            exposure.states["DQICORR"] = "SKIPPED"
+        else:
+            exposure.done(
+                "DQICORR", "  values checked for saturation", *(table.history() if table else [])
+            )
     if chip.bias is not None:
         exposure.done("BIASCORR", *references["BIASFILE"].history())
     if chip.subtract_level:
@@ -178,3 +181,5 @@ def _tell_second(exposure: Exposure, chip: Chip) -> None:
         exposure.done("FLSHCORR", *references["FLSHFILE"].history())
     if chip.flat is not None:
         exposure.done("FLATCORR", *references["PFLTFILE"].history())
+    if is_performed(exposure.primary, "EXPSCORR"):  # the exposure's own product, always written
+        exposure.states["EXPSCORR"] = "COMPLETE"

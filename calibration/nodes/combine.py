@@ -10,17 +10,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.algorithm import KEYWORD, algorithm_of, record_algorithm
-from calibration.arrays.chip import Result
+from calibration.arrays.chip import Image, Result
 from calibration.arrays.counts import finish
 from calibration.arrays.crrej import Combined, Member, Noise, Parameters, combine
-from calibration.arrays.dark_flat import dark_and_flat
-from calibration.arrays.dq import COSMIC_RAY
+from calibration.arrays.dark_flat import dark_and_flat, mean_of_good
+from calibration.arrays.dq import ALL_FLAGS, COSMIC_RAY
+from calibration.arrays.statistics import statistics
 from calibration.context import Context, step, timed
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Hdu, Header, image_hdu, read, write
-from calibration.fits.planes import ImageSet, image_sets
+from calibration.fits.planes import ImageSet, image_sets, plane
 from calibration.instruments import detector_of, is_performed
 from calibration.nodes.association import exposure_sets, members_of
 from calibration.nodes.best_references import open_reference
@@ -32,9 +34,10 @@ from calibration.nodes.exposure import (
     header_float,
     open_exposure,
     reference_image,
+    set_statistics,
 )
 from calibration.nodes.photometry import photometry
-from calibration.nodes.products import save_trailer, trailer, unit_of
+from calibration.nodes.products import SCI_STATISTICS, save_trailer, trailer, unit_of
 from calibration.nodes.repeat import combined_extensions, sum_exposures
 from calibration.software import VERSION
 
@@ -121,9 +124,12 @@ def _combine(context: Context, members: Sequence[str], branch: Branch) -> None:
     for number in range(len(inputs[0].sets)):
         with timed(f"CRCOMB SCI,{number + 1} of {len(inputs)} exposures"):
             noise = _noise(exposure, number)
-            results.append(combine([_member(i, number, noise) for i in inputs], parameters))
-    for index, item in enumerate(inputs):
+            images = [_member(i, number, noise) for i in inputs]
+            results.append(combine(images, parameters, lambda: _release(inputs)))
+    for index, item in enumerate(inputs if parameters.mark else ()):
         _flag_rays(context, item, [r.rays[index] for r in results], branch)
+    for result in results:
+        result.rays = []
     _write(context, exposure, inputs, results, parameters, branch=branch)
 
 
@@ -178,9 +184,15 @@ def _check(context: Context, inputs: Sequence[Input]) -> None:
 
 def _member(item: Input, number: int, noise: Noise | None) -> Member:
     images = item.sets[number]
-    err = images.err.image() if images.err else np.zeros(images.sci.shape, np.float32)
-    dq = images.dq.image() if images.dq else np.zeros(images.sci.shape, np.int16)
-    return Member(images.sci.image(), err, dq, item.time, noise)
+    shape = images.sci.shape
+    return Member(
+        images.sci.stored(), plane(images.err, shape), plane(images.dq, shape), item.time, noise
+    )
+
+
+def _release(inputs: Sequence[Input]) -> None:
+    for item in inputs:
+        item.hdus[-1].release()
 
 
 def choose_row(rows: Sequence[Mapping[str, Any]], count: int, mean: float) -> Mapping[str, Any]:
@@ -215,6 +227,7 @@ def read_parameters(
             initial=str(row["INITGUES"]).strip(),
             sky=str(row["SKYSUB"]).strip(),
             corrected=context.algorithm.corrects,
+            mark=bool(row.get("CRMASK", True)) and row.get("CRMASK") != b"F",
         )
     except (LookupError, ValueError) as error:
         raise CalibrationError(
@@ -233,11 +246,22 @@ def _flag_rays(context: Context, item: Input, rays: Sequence[Any], branch: Branc
         if images.dq is None:
             continue
         dq = images.dq.image() & ~np.int16(COSMIC_RAY) | hit * np.int16(COSMIC_RAY)
+        _new_statistics(images, dq)
         position = hdus.index(images.dq)
-        hdus[position] = image_hdu(images.dq.header, dq)
+        hdus[position] = image_hdu(images.dq.header, dq, consume=True)
         flagged += int(hit.sum())
+        images.sci.release()
     write(path, hdus)
     step(f"CRCOMB {path.name}: {flagged} pixels hit by cosmic rays")
+
+
+def _new_statistics(images: ImageSet, dq: NDArray[Any]) -> None:
+    """Write the statistics of a member anew: what a ray hit is no good pixel."""
+    good = (dq & images.sci.header.integer("SDQFLAGS", ALL_FLAGS)) == 0
+    sci, err = images.sci.stored(), plane(images.err, images.sci.shape)
+    set_statistics(images.sci.header, statistics(sci, err, good), SCI_STATISTICS)
+    if images.err is not None:
+        set_statistics(images.err.header, statistics(err, None, good), SCI_STATISTICS[:4])
 
 
 def _write(
@@ -265,13 +289,16 @@ def _write(
         if exposure.detector.order == "electrons":
             shape: Any = images.sci.shape
             flashed = reference_image(flash, images, shape)
+            darkness = reference_image(dark, images, shape)
             result = dark_and_flat(
                 image,
-                reference_image(dark, images, shape),
+                darkness,
                 dark_time,
                 reference_image(flat, images, shape),
                 (flashed, flash_time) if flashed else None,
+                in_place=True,
             )
+            _note_means(exposure, images, (darkness, dark_time), (flashed, flash_time))
         else:
             images.sci.header.set("NCOMBINE", len(inputs))
             result = finish(image, trimmed_chip(exposure, images, times))
@@ -299,6 +326,21 @@ def _write(
     save_trailer(context, lines)
 
 
+def _note_means(
+    exposure: Exposure,
+    images: ImageSet,
+    dark: tuple[Image | None, float],
+    flash: tuple[Image | None, float],
+) -> None:
+    """Write MEANDARK and MEANFLSH of the summed exposure."""
+    header = images.sci.header
+    serious = header.integer("SDQFLAGS", ALL_FLAGS)
+    for key, (image, seconds) in (("MEANDARK", dark), ("MEANFLSH", flash)):
+        if image is not None:
+            mean = mean_of_good(image, seconds, serious, exposure.release)
+            header.set(key, header_float(mean))
+
+
 def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> None:
     """Write how cosmic rays were rejected into a primary header."""
     for key, value in (
@@ -307,7 +349,7 @@ def set_parameters(out: Header, parameters: Parameters, mean_time: float) -> Non
         ("CRRADIUS", header_float(parameters.radius)),
         ("CRTHRESH", header_float(parameters.threshold)),
         ("SCALENSE", header_float(parameters.scale_noise)), ("BADINPDQ", parameters.bad_input),
-        ("CRMASK", True), ("MEANEXP", header_float(mean_time)),
+        ("CRMASK", parameters.mark), ("MEANEXP", header_float(mean_time)),
     ):  # fmt: skip
         out.set(key, value)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibration.arrays.chip import Chip, Counts, Image
 from calibration.arrays.crrej import Noise
-from calibration.arrays.dq import BadPixels, flag_bad_pixels
+from calibration.arrays.dq import ALL_FLAGS, BadPixels, flag_bad_pixels
 from calibration.context import step
 from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import Header
@@ -82,7 +82,7 @@ def make_counts_chip(exposure: Exposure, images: ImageSet) -> tuple[Chip, Geomet
         amps=where.amps,
         trim_y=where.trim_y,
         shape=where.shape,
-        serious=images.sci.header.integer("SDQFLAGS", 31743),
+        serious=images.sci.header.integer("SDQFLAGS", ALL_FLAGS),
         a_to_d_limit=where.a_to_d_limit if checked else None,
         bias=trimmed("BIASCORR", "BIASFILE") if stis else raw("BIASCORR", "BIASFILE"),
         dark=trimmed("DARKCORR", "DARKFILE"),
@@ -135,7 +135,7 @@ def trimmed_chip(exposure: Exposure, images: ImageSet, seconds: float) -> Chip:
         amps=amps,
         trim_y=0,
         shape=shape,
-        serious=images.sci.header.integer("SDQFLAGS", 31743),
+        serious=images.sci.header.integer("SDQFLAGS", ALL_FLAGS),
         dark=image("DARKCORR", "DARKFILE"),
         dark_time=seconds,
         flat=image("FLATCORR", "PFLTFILE"),

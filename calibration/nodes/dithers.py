@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.arrays import driz_cr
-from calibration.arrays.dq import COSMIC_RAY, DRIZZLE_RAY
+from calibration.arrays.dq import ALL_FLAGS, COSMIC_RAY, DRIZZLE_RAY
 from calibration.arrays.drizzling import Stack, blot
 from calibration.arrays.median import grown, minmed
 from calibration.arrays.pixmap import pixel_map
@@ -80,7 +80,7 @@ class Chip:
         stop = self.shape[0] if stop is None else stop
         if self.images.dq is None:
             return np.ones((stop - start, self.shape[1]), bool)
-        serious = self.images.sci.header.integer("SDQFLAGS", 31743) | COSMIC_RAY
+        serious = self.images.sci.header.integer("SDQFLAGS", ALL_FLAGS) | COSMIC_RAY
         flags = self.images.dq.rows(start, stop) & np.int16(serious & ~self.bits)
         return np.asarray(flags == 0)
 

@@ -245,8 +245,8 @@ def header_float(value: float) -> Any:
 
 
 def set_statistics(header: Header, values: dict[str, float], keys: Sequence[str]) -> None:
-    """Write statistics into an extension's header."""
+    """Write statistics into an extension's header: those that are numbers FITS can hold."""
     for key in keys:
-        if key in values:
+        if key in values and np.isfinite(np.float32(values[key])):
             value = values[key]
             header.set(key, value if isinstance(value, int) else header_float(value))

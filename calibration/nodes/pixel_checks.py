@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.arrays.dq import ALL_FLAGS
 from calibration.fits import Hdu
 from calibration.fits.planes import ImageSet
 
@@ -67,7 +68,7 @@ def _look(images: ImageSet, weight: Hdu | None, rows: slice, count: _Count) -> N
     else:
         count.not_finite += int(good.size - np.count_nonzero(good))
     if images.dq is not None and images.dq.shape:
-        serious = images.sci.header.integer("SDQFLAGS", 31743)
+        serious = images.sci.header.integer("SDQFLAGS", ALL_FLAGS)
         good &= (images.dq.rows(rows.start, rows.stop) & serious) == 0
     if images.err is not None and images.err.shape:
         err = images.err.rows(rows.start, rows.stop)

@@ -12,6 +12,7 @@ import numpy as np
 
 from calibration import observation
 from calibration.archive import Entry, load, sha256_of, store
+from calibration.arrays.dq import ALL_FLAGS
 from calibration.arrays.stretch import autoscale, mosaic, shrink
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
@@ -134,7 +135,7 @@ def _chip(images: ImageSet, weight: Hdu | None) -> tuple[Any, Any]:
         good &= covered
     if images.dq is not None and images.dq.shape == sci.shape:
         dq = images.dq.image()
-        good &= (dq & images.sci.header.integer("SDQFLAGS", 31743)) == 0
+        good &= (dq & images.sci.header.integer("SDQFLAGS", ALL_FLAGS)) == 0
     return sci, good
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from calibration.arrays.chip import Result
+from calibration.arrays.dq import ALL_FLAGS
 from calibration.arrays.statistics import statistics
 from calibration.context import Context, step
 from calibration.exit_codes import CalibrationError, ExitCode
@@ -115,7 +116,7 @@ def write_sum(
 def combined_extensions(images: ImageSet, result: Result, count: int) -> list[Hdu]:
     """Return the extensions of one summed or combined image."""
     headers = [h.header.copy() if h else Header() for h in (images.sci, images.err, images.dq)]
-    good = (result.dq & headers[0].integer("SDQFLAGS", 31743)) == 0
+    good = (result.dq & headers[0].integer("SDQFLAGS", ALL_FLAGS)) == 0
     set_statistics(headers[0], statistics(result.sci, result.err, good), SCI_STATISTICS)
     set_statistics(headers[1], statistics(result.err, None, good), SCI_STATISTICS[:4])
     headers[0].set("NCOMBINE", count)

@@ -13,27 +13,32 @@ from htcondor_operator.timetables import ObservationDays
 
 BUNDLE = Path(__file__).with_name("console") / "static" / "main.js"
 
-# Airflow's React app looks a bundle up by its name, which is a global of the page: hence "Owl ...".
+# Airflow's React app looks a bundle up by its name, which is a global of the page: hence "OWL ...".
+# Airflow (3.3.2) drops an app whose route another one has, wherever that one is.
 _PLACES = (
-    ("Owl Console", "nav", "owl"),
-    ("Owl Dataset", "dag_run", "owl"),
-    ("Owl Node", "task_instance", "owl"),
-    ("Owl Card", "dashboard", None),
+    ("OWL", "nav", "owl"),
+    ("OWL dataset", "dag_run", "owl-dataset"),
+    ("OWL node", "task_instance", "owl-node"),
+    ("OWL card", "dashboard", None),
 )
 
 
-def _bundle_url() -> str:
+def _static_url(name: str) -> str:
     base = conf.get("api", "base_url", fallback="").rstrip("/")
-    digest = hashlib.sha256(BUNDLE.read_bytes()).hexdigest()[:12]
-    return f"{base}/owl/static/main.js?v={digest}"
+    digest = hashlib.sha256(BUNDLE.with_name(name).read_bytes()).hexdigest()[:12]
+    return f"{base}/owl/static/{name}?v={digest}"
 
 
 def _react_apps() -> list[dict[str, Any]]:
     if not BUNDLE.is_file():
         return []
-    url = _bundle_url()
+    common = {
+        "bundle_url": _static_url(BUNDLE.name),
+        "icon": _static_url("owl.svg"),
+        "icon_dark_mode": _static_url("owl-dark.svg"),
+    }
     return [
-        {"name": name, "bundle_url": url, "destination": place}
+        {"name": name, "destination": place, **common}
         | ({"url_route": route} if route else {})
         | ({"nav_top_level": True} if place == "nav" else {})
         for name, place, route in _PLACES

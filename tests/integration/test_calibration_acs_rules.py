@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from calibration_site import make_site
 from test_calibration_oracle import run
 
 from calibration.exit_codes import CalibrationError, ExitCode
-from calibration.fits import Hdu, Header, image_hdu, read, write
+from calibration.fits import Hdu, Header, image_hdu, read, read_table, write
 from calibration.fits.planes import image_sets
 
 HRC, WFC = "jsimh1a1q", "jsimw1a1q"
@@ -266,3 +267,71 @@ def _with_overheads(path: Path) -> None:
     columns += [Column("OVRHUFLS", "E", [1.5] * count), Column("OVRHFLS", "E", [4.5] * count)]
     hdus[1] = table_hdu("CCDTAB", columns)
     write(path, hdus)
+
+
+def reference_of(frame: Frame, keyword: str) -> Path:
+    name = frame.hdus[0].header.text(keyword).rpartition("$")[2]
+    return frame.root / "references" / name
+
+
+def test_a_dummy_bias_leaves_the_full_well_untested(root: Path) -> None:
+    frame = Frame(root, HRC)
+    with fits.open(reference_of(frame, "SATUFILE"), mode="update") as hdus:
+        hdus["SCI"].data[:] = -100
+    assert (frame.calibrate().dq() & 256).any()
+    fits.setval(reference_of(frame, "BIASFILE"), "PEDIGREE", value="DUMMY 2002-03-01")
+    fits.setval(reference_of(frame, "BPIXTAB"), "PEDIGREE", value="DUMMY 2002-03-01")
+    product = frame.calibrate()
+    assert product.primary.text("BIASCORR") == "SKIPPED"
+    assert product.primary.text("DQICORR") == "SKIPPED"
+    assert not (product.dq() & 256).any()
+
+
+def test_errors_of_the_raw_file_count(root: Path) -> None:
+    frame = Frame(root, HRC).set(DARKCORR="OMIT", FLATCORR="OMIT")
+    before = frame.calibrate()
+    gain = before.primary.real("ATODGNC")
+    frame.hdus[2] = image_hdu(frame.hdus[2].header, np.full(frame.raw().shape, 3, np.float32))
+    after = frame.calibrate()
+    np.testing.assert_allclose(after.err() ** 2, before.err() ** 2 + (3 * gain) ** 2, rtol=1e-6)
+
+
+def test_without_blevcorr_the_frame_is_trimmed_all_the_same(root: Path) -> None:
+    frame = Frame(root, HRC)
+    usual = frame.calibrate()
+    product = frame.set(BLEVCORR="OMIT").calibrate()
+    assert product.sci().shape == usual.sci().shape
+    assert np.median(product.sci() - usual.sci()) > 1000  # the level is still in it
+
+
+def test_values_that_no_header_can_hold(root: Path) -> None:
+    """A flat of nearly zero makes infinite errors: AC names them, CA does not fall over."""
+    frame = Frame(root, HRC)
+    with fits.open(reference_of(frame, "PFLTFILE"), mode="update") as hdus:
+        hdus["SCI"].data[3, 3] = 1e-38
+    assert not np.isfinite(frame.calibrate().err()).all()
+
+
+def test_expscorr_is_complete_in_the_exposures_own_product(root: Path) -> None:
+    assert Frame(root, HRC).set(EXPSCORR="PERFORM").calibrate().primary.text("EXPSCORR") == (
+        "COMPLETE"
+    )
+
+
+@pytest.mark.parametrize("gone", ["A", "B"])
+def test_one_overscan_section_for_two_amplifiers(root: Path, gone: str) -> None:
+    """The first serves both, in the gain of whoever read it; the second alone is overlooked."""
+    frame = Frame(root, WFC)
+    usual = frame.calibrate()
+    with fits.open(reference_of(frame, "OSCNTAB"), mode="update") as hdus:
+        for end in "12":
+            hdus[1].data[f"BIASSECT{gone}{end}"] = 0
+    product = frame.calibrate()
+    level = {a: product.primary.real(f"BIASLEV{a}") for a in "CD"}
+    if gone == "B":
+        assert level["C"] == usual.primary.real("BIASLEVC")
+        assert level["D"] == pytest.approx(level["C"], abs=0.5)
+    else:
+        table = read(reference_of(frame, "CCDTAB"))
+        row = next(r for r in read_table(table[1]) if r["CCDCHIP"] == 2)
+        assert level["C"] == level["D"] == pytest.approx(row["CCDBIASC"] * row["ATODGNC"], rel=1e-6)

@@ -55,8 +55,10 @@ def test_the_plugin_registers_the_names_that_the_bundle_sets() -> None:
     if places is None:
         pytest.skip("the plugin registers no pages yet")
     registered = re.findall(r'\("([^"]+)",', places.group(1))
+    routes = re.findall(r'"(owl[^"]*)"', places.group(1))
+    assert len(routes) == len(set(routes)), "Airflow drops the second app of a route"
     apps = (SOURCES / "src" / "shell" / "apps.tsx").read_text()
-    assert sorted(re.findall(r'^  "(Owl [^"]+)":', apps, re.MULTILINE)) == sorted(registered)
+    assert sorted(re.findall(r'^  "(OWL[^"]*)":', apps, re.MULTILINE)) == sorted(registered)
 
 
 @pytest.mark.skipif(

@@ -68,7 +68,11 @@ def plain_masks(members: Sequence[Member], p: Parameters) -> tuple[list[np.ndarr
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("initial", ["min", "med"])
-def test_same_as_the_plain_loop(seed: int, initial: str) -> None:
+@pytest.mark.parametrize("band", [128, 5])
+def test_same_as_the_plain_loop(
+    seed: int, initial: str, band: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calibration.arrays.crrej.BAND_ROWS", band)
     random = np.random.default_rng(seed)
     members = []
     for time in (100.0, 150.0, 80.0)[: 2 + seed % 2]:
@@ -82,8 +86,8 @@ def test_same_as_the_plain_loop(seed: int, initial: str) -> None:
     p = Parameters((6.5, 5.5, 4.5), 2.1, 0.5555, 30.0, 39, initial, "none")
     masks, dq = plain_masks(members, p)
     combined = combine(members, p)
-    for ours, plain in zip(combined.masks, masks, strict=True):
-        np.testing.assert_array_equal(ours, plain)
+    for ours, plain in zip(combined.rays, masks, strict=True):
+        np.testing.assert_array_equal(ours, np.isin(plain, (2, 8)))
     np.testing.assert_array_equal(combined.dq, dq)
 
 
@@ -150,3 +154,13 @@ def test_a_pixel_hit_everywhere_is_flagged_in_the_sum() -> None:
     dq[10, 10] = 8
     flagged = [Member(m.sci, m.err, dq, m.time) for m in members]
     assert combine(flagged, PARAMETERS).dq[10, 10] & 8192
+
+
+def test_without_a_threshold_all_neighbours_of_a_ray_are_rejected() -> None:
+    """hstcal: CRTHRESH of 0 or less believes every neighbour, not none."""
+    flat = np.full((9, 9), 50, F)
+    members = [Member(flat.copy(), np.full((9, 9), 7, F), np.zeros((9, 9), np.int16), 10.0)
+               for _ in range(2)]  # fmt: skip
+    members[0].sci[4, 4] = 5000
+    found = combine(members, Parameters((4.0,), 1.0, 0.0, 0.0, 0, "min", "none")).rays[0]
+    assert np.argwhere(found).tolist() == [[4, 3], [4, 4], [4, 5], [5, 4]]

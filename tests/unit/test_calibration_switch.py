@@ -100,6 +100,6 @@ def test_real_rays_are_found_alike() -> None:
     corrected = combine(exposures, replace(PARAMETERS, corrected=True))
     assert calacs.rays[0][3, 4]
     assert calacs.rays[1][8, 2]
-    for ours, theirs in zip(calacs.masks, corrected.masks, strict=True):
+    for ours, theirs in zip(calacs.rays, corrected.rays, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_array_equal(calacs.sci, corrected.sci)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,11 +31,26 @@ class Beat:
 
     def sentence(self) -> str:
         """Say it in one line."""
-        more = "; ".join(f"{key}: {value}" for key, value in sorted(self.detail.items()))
+        more = "; ".join(
+            f"{key.replace('_', ' ')}: {_words(value)}"
+            for key, value in sorted(self.detail.items())
+            if value is not None
+        )
         return (
             f"{self.name} on {self.host}: {self.state if self.is_fresh else 'silent'}, "
             f"heartbeat {self.age_s:.0f} s ago{f' ({more})' if more else ''}."
         )
+
+
+def _words(value: Any) -> str:
+    """Say a detail as people read it: numbers short, times to the second, tables without braces."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(one)}" for key, one in sorted(value.items()))
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d).*$", r"\1 \2", str(value))
 
 
 def beats(cursor: Cursor) -> list[Beat]:

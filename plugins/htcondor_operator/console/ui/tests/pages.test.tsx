@@ -119,11 +119,11 @@ describe("a run", () => {
 
   it("is found from Airflow's own page of the DAG run, and a foreign one is said to be foreign", async () => {
     site(OPERATOR);
-    const { unmount } = open("/dags/d/runs/r/plugin/owl", "Owl Dataset", { dagId: "d", runId: "r" });
+    const { unmount } = open("/dags/d/runs/r/plugin/owl-dataset", "OWL dataset", { dagId: "d", runId: "r" });
     expect(await screen.findByRole("heading", { name: "j8bt06nyq" })).toBeVisible();
     unmount();
     site(OPERATOR, { "runs/find": new Status(404, { detail: { kind: "not_found", message: "x" } }) });
-    open("/dags/d/runs/x/plugin/owl", "Owl Dataset", { dagId: "d", runId: "x" });
+    open("/dags/d/runs/x/plugin/owl-dataset", "OWL dataset", { dagId: "d", runId: "x" });
     expect(await screen.findByText("This is not a run of OWL")).toBeVisible();
   });
 });

@@ -118,7 +118,7 @@ export function flowRow(fields: Partial<FlowRow> = {}): FlowRow {
 }
 
 /** Show the console at a place. */
-export function open(place: string, app = "Owl Console", props: HostProps = {}) {
+export function open(place: string, app = "OWL", props: HostProps = {}) {
   const App = APPS[app];
   if (!App) throw new Error(`no app ${app}`);
   const router = createMemoryRouter([{ path: "*", element: <App {...props} /> }], {

@@ -49,8 +49,8 @@ function OwlCard() {
 
 /** By the registered name, which is also the label. plugin.py has the same; a test compares. */
 export const APPS: Record<string, (props: HostProps) => ReactNode> = {
-  "Owl Console": OwlConsole,
-  "Owl Dataset": OwlDataset,
-  "Owl Node": OwlNode,
-  "Owl Card": OwlCard,
+  "OWL": OwlConsole,
+  "OWL dataset": OwlDataset,
+  "OWL node": OwlNode,
+  "OWL card": OwlCard,
 };

@@ -114,14 +114,14 @@ export const sheet: SystemStyleObject = {
   // Rows of a real table cannot be left out; the roles that `display` takes away are in the markup.
   "& .owl-rows, & .owl-rows > thead, & .owl-rows > tbody": { display: "block" },
   "& .owl-rows > thead": { position: "sticky", top: 0, zIndex: 2 },
-  "& .owl-rows > thead > tr, & .owl-rows .owl-row": {
+  "& .owl-rows > thead > tr, & .owl-rows > tbody > .owl-row": {
     display: "grid",
     gridTemplateColumns: "var(--owl-columns)",
   },
-  "& .owl-rows .owl-row": { contentVisibility: "auto", containIntrinsicSize: "auto 31px" },
+  "& .owl-rows > tbody > .owl-row": { contentVisibility: "auto", containIntrinsicSize: "auto 31px" },
   "& .owl-rows > thead > tr > th": { position: "static", minWidth: 0 },
   "& .owl-rows > thead > tr > th.owl-pinned": { position: "sticky" },
-  "& .owl-rows .owl-row > td": { minWidth: 0, height: "auto", minHeight: "30px", lineHeight: "1.5rem" },
+  "& .owl-rows > tbody > .owl-row > td": { minWidth: 0, height: "auto", minHeight: "30px", lineHeight: "1.5rem" },
   "& .owl-rows > tbody > .owl-detail, & .owl-rows > tbody > .owl-detail > td": { display: "block" },
   "& .owl-grid": { bg: "border.subtle" },
   "& .owl-table td.owl-wrap": { whiteSpace: "normal", overflowWrap: "anywhere" },

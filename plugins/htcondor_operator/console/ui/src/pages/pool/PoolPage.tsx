@@ -59,8 +59,8 @@ function Summary({ pool }: { pool: PoolState }) {
   return (
     <HStack gap="4" wrap="wrap" fontSize="sm">
       <Text>
-        <strong>{count(here.length)}</strong> machines, <strong>{count(sum((m) => m.busy_cpus))}</strong> of{" "}
-        {count(sum((m) => m.cpus))} cores busy, <strong>{count(sum((m) => m.busy_slots))}</strong> jobs in slots
+        <strong>{count(here.length)}</strong> {here.length === 1 ? "machine" : "machines"}, <strong>{count(sum((m) => m.busy_cpus))}</strong> of{" "}
+        {count(sum((m) => m.cpus))} cores busy, <strong>{count(sum((m) => m.busy_slots))}</strong> in slots
       </Text>
       {jobs.map(([state, n]) => (
         <StateBadge key={state} state={state}><strong>{count(n)}</strong></StateBadge>

@@ -44,6 +44,7 @@ export function chosenTry(nodes: readonly NodeTry[], params: Pick<Params, "get">
   );
 }
 
+const lines = (n: number): string => `${count(n)} ${n === 1 ? "line" : "lines"}`;
 const keyOf = (node: NodeTry): string => `${node.attempt}/${node.node}/${node.try}`;
 
 interface Props {
@@ -120,7 +121,7 @@ function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
         />
         {query.data && (
           <Text fontSize="xs" color="fg.muted" aria-live="polite">
-            {search ? `${count(query.data.matches ?? query.data.lines.length)} lines fit` : `${count(query.data.total)} lines`}
+            {search ? `${lines(query.data.matches ?? query.data.lines.length)} ${query.data.matches === 1 ? "fits" : "fit"}` : lines(query.data.total ?? 0)}
             {query.data.lines.length < (query.data.matches ?? query.data.total ?? 0) && `, ${count(query.data.lines.length)} shown`}
           </Text>
         )}
