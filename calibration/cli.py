@@ -99,8 +99,6 @@ def _usage() -> str:
     return (
         "usage: python -m calibration NODE --dataset ROOT --incoming DIR --work DIR --archive DIR"
         f" --references DIR\n       python -m calibration simulate|stage|header|affected|bench|"
-        f"exit-codes ...\nnodes: {nodes}\n"
-        f" --references DIR\n       python -m calibration simulate|stage|header|affected|"
         f"references|exit-codes ...\nnodes: {nodes}\n"
     )
 

@@ -99,6 +99,10 @@ def data_size(header: Header) -> int:
 def _checked_size(header: Header, path: Path, number: int) -> int:
     """Return `data_size`; INPUT_CORRUPT when the structural cards make no sense."""
     try:
+        naxis = [header.get("NAXIS", 0)]
+        naxis += [header.get(f"NAXIS{i}", 0) for i in range(1, header.integer("NAXIS", 0) + 1)]
+        if any(type(n) is not int or n < 0 for n in naxis):
+            raise ValueError(f"NAXIS, NAXIS1 ... are {naxis}")
         size = data_size(header)
         if header.integer("BITPIX", 8) not in _DTYPES or size < 0:
             raise ValueError("BITPIX, NAXIS or GCOUNT is out of range")

@@ -147,7 +147,7 @@ def _pixel_faults(hdus: list[Hdu], file: str) -> list[str]:
     faults = []
     for images in image_sets(hdus, file):
         where = f"SCI,{images.version}"
-        if len(images.sci.shape) != 2:
+        if len(images.sci.shape) != 2 or 0 in images.sci.shape:
             faults.append(f"{where} is not an image")
             continue
         stored = images.sci.stored()

@@ -297,6 +297,24 @@ def write_back(context: Context, exposures: Sequence[Exposure]) -> None:
                 _write_back(path, exposure)
 
 
+def forget(path: Path) -> None:
+    """Take back what an earlier MD noted in an exposure: it belongs to that combination."""
+    hdus = read(path)
+    changed = False
+    for images in image_sets(hdus, path.name):
+        if "MDRIZSKY" in images.sci.header:
+            images.sci.header.remove("MDRIZSKY")
+            changed = True
+        dq: Any = images.dq.image() if images.dq is not None else None
+        if dq is not None and (dq & np.int16(DRIZZLE_RAY)).any():
+            assert images.dq is not None
+            dq &= ~np.int16(DRIZZLE_RAY)
+            hdus[hdus.index(images.dq)] = image_hdu(images.dq.header, dq, consume=True)
+            changed = True
+    if changed:
+        write(path, hdus)
+
+
 def _write_back(path: Path, exposure: Exposure) -> None:
     hdus = read(path)
     for images, chip in zip(image_sets(hdus, path.name), exposure.chips, strict=True):

@@ -161,6 +161,13 @@ def open_exposure(context: Context, file: str, hdus: list[Hdu], detector: Detect
     """Open all references that the header's switches need."""
     primary = hdus[0].header
     exposure = Exposure(context, file, primary, image_sets(hdus, file), detector)
+    for images in exposure.sets:
+        if len(images.sci.shape) != 2 or 0 in images.sci.shape:
+            raise CalibrationError(
+                ExitCode.INPUT_CORRUPT,
+                f"{file}: SCI,{images.version} is no image (shape {images.sci.shape}); deliver it "
+                "again",
+            )
     for keyword, switch in detector.references:
         if is_performed(primary, switch):
             opened = open_reference(context, primary, keyword)

@@ -18,6 +18,7 @@ from calibration.exit_codes import CalibrationError, ExitCode
 from calibration.fits import read
 from calibration.instruments import is_performed
 from calibration.nodes import best_references, calibrate, check_before
+from calibration.nodes.dithers import forget
 from calibration.nodes.fetch import copy_verified, not_archived, shelves, stage
 from calibration.nodes.to_fits import TELEMETRY, find_delivered
 from calibration.references import store
@@ -44,6 +45,9 @@ def run(context: Context) -> None:
         _stage_notes(context, shelf, manifest)
         why = _needs_intermediate(context)
         if why is None:
+            for path in (context.product(suffix) for suffix in _INTERMEDIATE):
+                if path.is_file():
+                    forget(path)
             step(f"REUSE {', '.join(names)} from {shelf}")
             return
     step(f"REUSE {context.dataset} is calibrated again: {why}")

@@ -119,20 +119,30 @@ def _run(root: Path, *words: str) -> tuple[str, int]:
         peak = 0
         family = psutil.Process(process.pid)
         while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
+            peak = max(peak, _resident(family), _high_water(process.pid))
+            if process.poll() is not None:
                 break
-            peak = max(peak, _resident(family))
             time.sleep(_EVERY_S)
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise OwlError(
                 ErrorKind.INTERNAL,
                 f"calibration {words[0]} ended with code {process.returncode}: "
                 f"{(root / 'err').read_text().strip()}",
             )
-    # The kernel's own high-water mark sees what lies between two samples, of one process.
-    return (root / "out").read_text(), math.ceil(max(peak, usage.ru_maxrss * 1024) / 2**20)
+    return (root / "out").read_text(), math.ceil(peak / 2**20)
+
+
+def _high_water(pid: int) -> int:
+    """Return the kernel's own mark, which sees what lies between two samples, of one process.
+
+    Not ``ru_maxrss``: a child begins with its parent's.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _resident(process: psutil.Process) -> int:
