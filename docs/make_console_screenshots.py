@@ -170,6 +170,7 @@ def take_all(camera: Camera, product: str) -> None:
 def logged_in(browser: Browser, address: str, password: str, theme: str) -> Iterator[Page]:
     """Log in as the operator."""
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+    context.set_default_timeout(120_000)
     context.add_init_script(f"localStorage.setItem('theme', {json.dumps(theme)})")
     page = context.new_page()
     page.goto(f"{address}/")
@@ -195,6 +196,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "images")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
     parser.add_argument("--only", nargs="*", default=(), help="names of pictures: flow, run, ...")
+    parser.add_argument("--themes", nargs="*", default=THEMES)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     home = Home.current()
@@ -209,7 +211,7 @@ def main() -> None:
     fill_queue(control)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=FLAGS)
-        for theme in THEMES:
+        for theme in options.themes:
             with logged_in(browser, address, password, theme) as page:
                 camera = Camera(page, address, options.output, theme, options.only)
                 wait("the runs end", lambda camera=camera: settled(camera, names))  # type: ignore[misc]
