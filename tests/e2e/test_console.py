@@ -47,6 +47,11 @@ def test_operator_sees_a_dataset_fail_and_rescues_it(stack: Stack) -> None:
         expect(row.locator(".owl-help")).to_have_attribute("title", SENTENCE)
 
         row.get_by_role("button", name=f"Nodes of {drill.dataset}").click()
+        # All of the expanded part is in sight, not the height of one row of it.
+        nodes = page.get_by_role("table", name="Nodes of all attempts")
+        expect(nodes).to_contain_text("Had an ancestor")
+        expanded = nodes.locator("xpath=ancestor::td[1]")
+        assert expanded.evaluate("one => one.scrollHeight - one.clientHeight") == 0
         page.get_by_role("link", name="Log of C, attempt 1").click()
         log = page.get_by_role("log")
         expect(log).to_contain_text(f"C was told to fail by {stack.control}/{drill.dataset}.C.fail")

@@ -9,6 +9,7 @@ import { queryClient } from "../api/queries";
 import { sheet } from "./styles";
 
 let settled = false;
+const LATE_MS = 800;
 
 /**
  * Shows its children when the host has settled.
@@ -25,7 +26,10 @@ export function Settled({ children }: { children: ReactNode }) {
     if (settled) return;
     settled = true;
     void navigate({ pathname, search, hash }, { replace: true });
-    setReady(true);
+    // Not ready at once: what is opened before the host mounts again would vanish. The new mount
+    // is ready from its beginning; where none comes, this one is after a while.
+    const late = setTimeout(() => setReady(true), LATE_MS);
+    return () => clearTimeout(late);
     // Once, with the place of the first mount.
   }, []);
   return ready ? <>{children}</> : null;

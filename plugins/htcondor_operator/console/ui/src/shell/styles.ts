@@ -123,6 +123,8 @@ export const sheet: SystemStyleObject = {
   "& .owl-rows > thead > tr > th.owl-pinned": { position: "sticky" },
   "& .owl-rows > tbody > .owl-row > td": { minWidth: 0, height: "auto", minHeight: "30px", lineHeight: "1.5rem" },
   "& .owl-rows > tbody > .owl-detail, & .owl-rows > tbody > .owl-detail > td": { display: "block" },
+  // A block's height is what is said, not the least as for a cell.
+  "& .owl-rows > tbody > .owl-detail > td": { height: "auto" },
   "& .owl-grid": { bg: "border.subtle" },
   "& .owl-table td.owl-wrap": { whiteSpace: "normal", overflowWrap: "anywhere" },
   "& .owl-table tbody tr.owl-row:hover > td": { bg: "bg.subtle" },
