@@ -82,6 +82,12 @@ owl_flow = sa.Table(
         "run_key",
         postgresql_where=sa.text("error_kind IS NOT NULL"),
     ),
+    sa.Index(
+        "owl_flow_cause",
+        "fingerprint",
+        "run_key",
+        postgresql_where=sa.text("fingerprint IS NOT NULL"),
+    ),
     sa.Index("owl_flow_exit", "exit_code", "run_key", postgresql_where=sa.text("exit_code <> 0")),
     sa.Index(
         "owl_flow_campaign", "campaign", "run_key", postgresql_where=sa.text("campaign IS NOT NULL")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from htcondor_operator.blackboard import keyset
-from htcondor_operator.blackboard.flow_walk import Walk
+from htcondor_operator.blackboard.flow_walk import PREFIX, Walk
 from htcondor_operator.blackboard.keyset import Order
 from htcondor_operator.blackboard.rows import named_rows
 
@@ -97,8 +97,7 @@ def where(chosen: Filter) -> tuple[str, dict[str, Any]]:
             parts.append(f"{column} = ANY(%({field})s)")
             values[field] = list(given)
     if chosen.search:
-        # The range that a prefix is, so that the index serves; the column's collation is "C".
-        parts.append("dataset >= %(search)s AND dataset < %(search_end)s")
+        parts.append(PREFIX)
         values |= {"search": chosen.search, "search_end": chosen.search + "\U0010ffff"}
     if chosen.fingerprint:
         parts.append("fingerprint = %(fingerprint)s")

@@ -19,8 +19,11 @@ from htcondor_operator.blackboard.rows import named_rows
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
-FEW = 20_000
+FEW = 40_000
 """So many runs are read and sorted in some ten milliseconds."""
+
+PREFIX = "dataset >= %(search)s AND dataset < %(search_end)s"
+"""The range that a prefix is, so that an index serves; the column's collation is "C"."""
 
 _STATES = ("workflow", "status")
 _TYPES = {"latest": "boolean", "workflow": "text", "status": "text"}
@@ -120,7 +123,8 @@ class Walk:
         cur.execute(
             f"""
             WITH k AS MATERIALIZED (
-                SELECT * FROM unnest({listed}) AS k ({", ".join(names)}) WHERE {beyond}),
+                SELECT * FROM unnest({listed}) AS k ({", ".join(names)})
+                 WHERE {beyond} AND {self._named(fits)}),
             -- A cell whose first row is behind the page has nothing on it.
             best AS MATERIALIZED (
                 SELECT k.* FROM k CROSS JOIN LATERAL ({rows} LIMIT 1) t
@@ -134,6 +138,12 @@ class Walk:
             {**self._given(), **keys},
         )
         return [_plain(row) for row in named_rows(cur)]
+
+    def _named(self, fits: str) -> str:
+        """Return the condition of a cell that has names with the prefix that is looked for."""
+        if "search" not in self.values:
+            return "true"
+        return f"EXISTS (SELECT FROM owl_flow t WHERE {fits} AND {PREFIX})"
 
     def _after_here(self) -> str:
         return self._after(self.order.expressions)

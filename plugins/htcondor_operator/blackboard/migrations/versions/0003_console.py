@@ -228,6 +228,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("error_kind IS NOT NULL"),
     )
     op.create_index(
+        "owl_flow_cause",
+        "owl_flow",
+        ["fingerprint", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("fingerprint IS NOT NULL"),
+    )
+    op.create_index(
         "owl_flow_exit",
         "owl_flow",
         ["exit_code", "run_key"],
