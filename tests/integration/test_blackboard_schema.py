@@ -96,7 +96,7 @@ def test_migrations_and_create_all_agree(empty: str, database: str) -> None:
     upgrade(empty)
     assert differences(empty) == []
     assert catalogue(empty) == catalogue(database)
-    assert len(functions(empty)) == 4
+    assert len(functions(empty)) == 5
 
 
 def test_upgrade_again_and_downgrade_to_nothing(empty: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from htcondor_operator.bench.console_data import FLOWS
+from htcondor_operator.bench.console_site import LARGE
 
 PAGES = 4
 """Pages taken of each list: the later ones go by their cursors."""
@@ -38,7 +39,10 @@ def asks() -> Iterator[Ask]:
     )  # fmt: skip
     for query in flow:
         yield "flow", "/flow", query
-    for query in ({}, {"status": "failed"}, {"workflow": FLOWS[0]}, {"search": "j00"}):
+    some: tuple[dict[str, Any], ...] = (
+        {}, {"status": "failed"}, {"workflow": FLOWS[0]}, {"search": "j00"},
+    )  # fmt: skip
+    for query in some:
         yield "flow", "/flow/totals", query
     for query in ({}, {"workflow": FLOWS[1]}, {"instrument": "WFC3"}):
         yield "errors", "/errors", query
@@ -47,11 +51,19 @@ def asks() -> Iterator[Ask]:
     yield "history", "/history", {}
     yield "pollers", "/pollers", {}
     yield "pollers", "/pollers/arrivals", {"state": "quarantined"}
+    yield "history", "/history", {"fileset": "j00*"}
     yield "campaigns", "/campaigns", {}
+    yield "campaign", f"/campaigns/{LARGE}", {}
+    yield "campaign", f"/campaigns/{LARGE}/members", {}
     yield "pool", "/pool", {}
     yield "pool", "/pool/health", {}
     yield "archive", "/products", {}
-    yield "archive", "/products", {"target": "ngc"}
+    for query in (
+        {"target": "ngc"}, {"target": "NGC-17"}, {"target": "nothing"}, {"dataset": "i0001"},
+        {"instrument": "STIS", "sort": "-observed"}, {"ra": 83.6, "dec": 22, "radius": 1},
+    ):  # fmt: skip
+        yield "archive", "/products", query
+    yield "pool", "/pool/machines/exec3", {}
 
 
 def main() -> None:

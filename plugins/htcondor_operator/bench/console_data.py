@@ -64,17 +64,37 @@ SELECT run_key, latest_attempt, node, node, s, run_key * 20 + n, 0, 'owl', 'exec
                   FROM owl_run o WHERE o.run_key > %(low)s AND o.run_key <= %(high)s) r,
                unnest(%(nodes)s::text[]) WITH ORDINALITY AS t (node, n)) u
 """
+# Every run has come out of the queue; the first ones of each 20,000 belong to a campaign.
+_HISTORY = """
+INSERT INTO owl_queue_history (id, fileset, type, instrument, priority, payload, campaign,
+                               requested_by, inserted_at, left_at, dag_id, run_id, outcome,
+                               ended_at)
+SELECT run_key + %(entries)s, dataset, workflow,
+       (ARRAY['WF3','ACS','STIS','COS','WF3','ACS'])[1 + run_key %% 6], priority, '{}',
+       CASE WHEN run_key %% 20000 < 2000 THEN 'repro_' || run_key / 20000 END, 'bench', created_at,
+       created_at, dag_id, run_id,
+       CASE WHEN state IN ('done', 'failed', 'removed') THEN state ELSE 'shoveled' END, ended_at
+  FROM owl_run WHERE run_key > %(low)s AND run_key <= %(high)s
+"""
 
 
 def fill(connection: Connection, runs: int, say: Say) -> None:
-    """Make `runs` runs of nine nodes, and fold them as the mirror does."""
+    """Make `runs` runs of nine nodes and all that belongs to them; fold them as the mirror does.
+
+    The database has Airflow's tables as well, and the entries of ``queue_data``.
+    """
+    from htcondor_operator.bench import console_site
     from htcondor_operator.mirror.flow import look
 
+    with connection, connection.cursor() as cur:
+        cur.execute("SELECT coalesce(max(id), 0) FROM owl_queue")
+        entries = (cur.fetchone() or (0,))[0]
     for low in range(0, runs, AT_ONCE):
         high = min(low + AT_ONCE, runs)
         with connection, connection.cursor() as cur:
-            _piece(cur, low, high, runs)
+            _piece(cur, low, high, runs, entries)
         say(f"{high} of {runs} runs")
+    console_site.fill(connection, runs, entries, say)
     with connection, connection.cursor() as cur:
         # Each run has three marks by now; one is enough.
         cur.execute("TRUNCATE owl_flow_mark")
@@ -87,13 +107,12 @@ def fill(connection: Connection, runs: int, say: Say) -> None:
     connection.autocommit = True
     with connection.cursor() as cur:
         cur.execute("SET statement_timeout = 0")
-        for table in ("owl_run", "owl_attempt", "owl_node", "owl_flow", "owl_flow_mark"):
-            cur.execute(f"VACUUM (ANALYZE) {table}")
+        cur.execute("VACUUM (ANALYZE)")
     connection.autocommit = False
     say("vacuum, analyze")
 
 
-def _piece(cur: Cursor, low: int, high: int, total: int) -> None:
+def _piece(cur: Cursor, low: int, high: int, total: int, entries: int) -> None:
     from psycopg2.extras import Json
 
     cur.execute("SET LOCAL statement_timeout = 0")
@@ -110,3 +129,4 @@ def _piece(cur: Cursor, low: int, high: int, total: int) -> None:
     keys = {"low": first, "high": last, "nodes": list(NODES)}
     cur.execute(_ATTEMPTS, keys)
     cur.execute(_NODES, keys)
+    cur.execute(_HISTORY, {**keys, "entries": entries})

@@ -108,30 +108,46 @@ def _command(server: str, words: str, name: str) -> None:
         ) from error
 
 
+def airflow_environment(url: str, folder: str | Path) -> dict[str, str]:
+    """Return the environment of an Airflow that knows of this database only.
+
+    Parameters
+    ----------
+    url
+        The database, Airflow's tables and OWL's.
+    folder
+        Airflow's and OWL's home.
+    """
+    package = Path(__file__).resolve().parents[2]
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("AIRFLOW", "OWL_HOME", "OWL_DATABASE_URL"))
+    }
+    return {
+        **inherited,
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(folder) / "plugins"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.replace(
+            "postgresql://", "postgresql+psycopg2://", 1
+        ),
+        "AIRFLOW__DATABASE__EXTERNAL_DB_MANAGERS": (
+            "htcondor_operator.blackboard.manager.BlackboardDBManager"
+        ),
+        "OWL_HOME": str(folder),
+        "OWL_DATABASE_URL": url,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")])),
+    }
+
+
 def _migrate(url: str) -> None:
     """Do what ``airflow db migrate`` does, in a process that knows of this database only."""
-    alchemy = url.replace("postgresql://", "postgresql+psycopg2://", 1)
     with tempfile.TemporaryDirectory(prefix="owl-bench-") as folder:
-        package = Path(__file__).resolve().parents[2]
-        settings = {
-            "AIRFLOW_HOME": folder,
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": alchemy,
-            "AIRFLOW__DATABASE__EXTERNAL_DB_MANAGERS": (
-                "htcondor_operator.blackboard.manager.BlackboardDBManager"
-            ),
-            "OWL_DATABASE_URL": url,
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, [str(package), os.environ.get("PYTHONPATH")])
-            ),
-        }
-        inherited = {
-            key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW")
-        }
         with suppress(subprocess.TimeoutExpired):
             done = subprocess.run(
                 [sys.executable, "-m", "airflow", "db", "migrate"],
-                env={**inherited, **settings},
+                env=airflow_environment(url, folder),
                 cwd=folder,
                 capture_output=True,
                 text=True,
@@ -142,4 +158,6 @@ def _migrate(url: str) -> None:
                 return
             words = (done.stderr or done.stdout).strip()[-800:]
             raise OwlError(ErrorKind.INTERNAL, f"airflow db migrate failed: {words}")
-    raise OwlError(ErrorKind.INTERNAL, f"airflow db migrate took over {MIGRATE_SECONDS} s.")
+        raise OwlError(
+            ErrorKind.INTERNAL, f"airflow db migrate took more than {MIGRATE_SECONDS} s."
+        )

@@ -5,7 +5,7 @@ Nothing is counted up anywhere, so a rescued run counts as running again by itse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from htcondor_operator.blackboard.rows import named_rows, the_row
 from htcondor_operator.vocabulary import CampaignState, MemberState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from psycopg2.extensions import cursor as Cursor
 
@@ -161,39 +161,66 @@ def members(
     return named_rows(cur)
 
 
-def overview(cur: Cursor, *, state: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-    """Return campaigns, the newest first, with how many members are open, done and failed."""
+@dataclass(frozen=True)
+class Counts:
+    """Members of a campaign that are open, done and failed."""
+
+    open: int = 0
+    done: int = 0
+    failed: int = 0
+
+
+def overview(
+    cur: Cursor,
+    *,
+    state: str | None = None,
+    limit: int = 100,
+    known: Mapping[str, Counts] | None = None,
+) -> list[dict[str, Any]]:
+    """Return campaigns, the newest first, with how many members are open, done and failed.
+
+    Parameters
+    ----------
+    known
+        Numbers that need not be counted again.
+    """
     cur.execute(
         f"""
-        WITH chosen AS (
-          SELECT * FROM owl_campaign
-           WHERE %(state)s::text IS NULL OR state = %(kept)s
-           ORDER BY created_at DESC LIMIT %(limit)s)
         SELECT c.name, c.type, c.state, c.priority, c.total, c.source, c.reason, c.created_by,
-               c.approved_by, c.created_at, coalesce(t.open, 0) AS open,
-               coalesce(t.done, 0) AS done, coalesce(t.failed, 0) AS failed,
-               {MORE_TO_COME} AS more_to_come
-          FROM chosen c LEFT JOIN LATERAL (
-            SELECT count(*) FILTER (WHERE state = ANY(%(open)s)) AS open,
-                   count(*) FILTER (WHERE state = 'done') AS done,
-                   count(*) FILTER (WHERE state = 'failed') AS failed
-              FROM ({MEMBERS} WHERE m.campaign = c.name) m) t ON true
-         ORDER BY c.created_at DESC, c.name
+               c.approved_by, c.created_at, {MORE_TO_COME} AS more_to_come
+          FROM owl_campaign c WHERE %(state)s::text IS NULL OR state = %(kept)s
+         ORDER BY c.created_at DESC, c.name LIMIT %(limit)s
         """,  # noqa: S608
-        {
-            "state": state,
-            # "done" is a running one with nothing open.
-            "kept": "running" if state == "done" else state,
-            "open": [str(each) for each in MemberState if each.is_open],
-            "limit": limit,
-        },
+        # "done" is a running one with nothing open.
+        {"state": state, "kept": "running" if state == "done" else state, "limit": limit},
     )
     rows = named_rows(cur)
+    found = dict(known or {})
+    found |= counts(cur, [row["name"] for row in rows if row["name"] not in found])
     for row in rows:
+        row.update(asdict(found[row["name"]]))
         more = row.pop("more_to_come")
         if row["state"] == CampaignState.RUNNING and not row["open"] and not more:
             row["state"] = str(CampaignState.DONE)
     return [row for row in rows if state is None or row["state"] == state]
+
+
+def counts(cur: Cursor, names: Sequence[str]) -> dict[str, Counts]:
+    """Return the numbers of campaigns' members."""
+    if not names:
+        return {}
+    cur.execute(
+        f"""
+        SELECT c.name, t.open, t.done, t.failed
+          FROM unnest(%(names)s::text[]) c (name) CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE state = ANY(%(open)s)) AS open,
+                   count(*) FILTER (WHERE state = 'done') AS done,
+                   count(*) FILTER (WHERE state = 'failed') AS failed
+              FROM ({MEMBERS} WHERE m.campaign = c.name) m) t
+        """,  # noqa: S608
+        {"names": list(names), "open": [str(each) for each in MemberState if each.is_open]},
+    )
+    return {row[0]: Counts(*row[1:]) for row in cur.fetchall()}
 
 
 @dataclass(frozen=True)

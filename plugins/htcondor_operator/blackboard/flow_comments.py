@@ -37,7 +37,8 @@ FLOW_COMMENTS: dict[str, dict[str, str]] = {
         "lag_s": "Seconds from the latest event of the node to its row in the blackboard.",
     },
     "owl_flow_tally": {
-        "": "Numbers of latest runs, kept by triggers of owl_flow.",
+        "": "Numbers of runs, kept by triggers of owl_flow.",
+        "latest": "Whether it counts runs that no later one has overtaken, or the others.",
         "dag_id": "Airflow's DAG.",
         "workflow": "The workflow.",
         "instrument": "The instrument; empty when not known.",

@@ -13,12 +13,24 @@ from htcondor_operator.blackboard.columns import NOW, metadata
 from htcondor_operator.blackboard.columns import time_column as _time
 from htcondor_operator.blackboard.run_tables import owl_attempt, owl_node, owl_run
 
-_LATEST = sa.text("latest")
-_FAILED = sa.text("latest AND status IN ('failed', 'held', 'removed')")
+ENDED = "coalesce(ended_at, '-infinity'::timestamptz)"
+"""What runs are sorted by when they are sorted by their end: what goes on has ended before all."""
+
+# Pages of a list walk an index of its sort, from where the page begins: of all runs, or of each
+# (workflow, status) that fits. flow_views.py says when which.
+_SORTS = {"created": "created_at", "updated": "updated_at", "ended": ENDED, "dataset": "dataset"}
 
 
-def _by(name: str, *columns: str, where: sa.TextClause = _LATEST) -> sa.Index:
-    return sa.Index(f"owl_flow_{name}", *columns, "run_key", postgresql_where=where)
+def _sorted(prefix: str, *columns: str) -> list[sa.Index]:
+    return [
+        sa.Index(
+            f"owl_flow_{prefix}{name}",
+            *columns,
+            sa.text(column) if column == ENDED else column,
+            "run_key",
+        )
+        for name, column in _SORTS.items()
+    ]
 
 
 owl_flow = sa.Table(
@@ -60,21 +72,27 @@ owl_flow = sa.Table(
     _time("ended_at"),
     _time("updated_at", nullable=False),
     sa.Column("lag_s", sa.Float),
-    _by("created", "created_at"),
-    _by("updated", "updated_at"),
+    *_sorted("", "latest"),
+    *_sorted("state_", "latest", "workflow", "status"),
+    # Filters that few runs fit.
+    sa.Index("owl_flow_node", "node", "status", "run_key"),
     sa.Index(
-        "owl_flow_ended",
-        sa.text("ended_at DESC NULLS LAST"),
-        sa.text("run_key DESC"),
-        postgresql_where=_LATEST,
+        "owl_flow_error",
+        "error_kind",
+        "run_key",
+        postgresql_where=sa.text("error_kind IS NOT NULL"),
     ),
-    _by("dataset", "dataset"),
-    _by("status", "status", "created_at"),
-    _by("workflow", "workflow", "created_at"),
-    _by("workflow_dataset", "workflow", "dataset"),
-    _by("instrument", "instrument", "created_at"),
-    _by("node", "node", "created_at"),
-    _by("campaign", "campaign", "created_at", where=sa.text("campaign IS NOT NULL")),
+    sa.Index(
+        "owl_flow_cause",
+        "fingerprint",
+        "run_key",
+        postgresql_where=sa.text("fingerprint IS NOT NULL"),
+    ),
+    sa.Index("owl_flow_exit", "exit_code", "run_key", postgresql_where=sa.text("exit_code <> 0")),
+    sa.Index(
+        "owl_flow_campaign", "campaign", "run_key", postgresql_where=sa.text("campaign IS NOT NULL")
+    ),
+    sa.Index("owl_flow_history", "dataset", "workflow", "run_key"),
     # Groups of failures are counted in the index alone.
     sa.Index(
         "owl_flow_errors",
@@ -82,7 +100,7 @@ owl_flow = sa.Table(
         "error_kind",
         "fingerprint",
         "run_key",
-        postgresql_where=_FAILED,
+        postgresql_where=sa.text("latest AND status IN ('failed', 'held', 'removed')"),
         postgresql_include=["latest", "status", "dag_id", "workflow", "instrument", "created_at"],
     ),
     sa.Index(
@@ -92,13 +110,12 @@ owl_flow = sa.Table(
             "latest AND status IN ('failed', 'held', 'removed') AND fingerprint IS NULL"
         ),
     ),
-    sa.Index("owl_flow_history", "dataset", "workflow", "run_key"),
-    sa.Index("owl_flow_all", "created_at", "run_key"),
 )
 
 owl_flow_tally = sa.Table(
     "owl_flow_tally",
     metadata,
+    sa.Column("latest", sa.Boolean, primary_key=True),
     sa.Column("dag_id", sa.Text, primary_key=True),
     sa.Column("workflow", sa.Text, primary_key=True),
     sa.Column("instrument", sa.Text, primary_key=True),
@@ -142,23 +159,26 @@ CREATE OR REPLACE FUNCTION owl_flow_tallied() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
-        SELECT dag_id, workflow, coalesce(instrument, ''), status, count(*)
-        FROM new_rows WHERE latest GROUP BY 1, 2, 3, 4
-        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+        INSERT INTO owl_flow_tally AS t (latest, dag_id, workflow, instrument, status, n)
+        SELECT latest, dag_id, workflow, coalesce(instrument, ''), status, count(*)
+        FROM new_rows GROUP BY 1, 2, 3, 4, 5
+        ON CONFLICT (latest, dag_id, workflow, instrument, status)
+        DO UPDATE SET n = t.n + excluded.n;
     ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
-        SELECT dag_id, workflow, coalesce(instrument, ''), status, -count(*)
-        FROM old_rows WHERE latest GROUP BY 1, 2, 3, 4
-        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+        INSERT INTO owl_flow_tally AS t (latest, dag_id, workflow, instrument, status, n)
+        SELECT latest, dag_id, workflow, coalesce(instrument, ''), status, -count(*)
+        FROM old_rows GROUP BY 1, 2, 3, 4, 5
+        ON CONFLICT (latest, dag_id, workflow, instrument, status)
+        DO UPDATE SET n = t.n + excluded.n;
     ELSE
-        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
-        SELECT dag_id, workflow, coalesce(instrument, ''), status, sum(c)
-        FROM (SELECT dag_id, workflow, instrument, status, 1 AS c FROM new_rows WHERE latest
+        INSERT INTO owl_flow_tally AS t (latest, dag_id, workflow, instrument, status, n)
+        SELECT latest, dag_id, workflow, coalesce(instrument, ''), status, sum(c)
+        FROM (SELECT latest, dag_id, workflow, instrument, status, 1 AS c FROM new_rows
               UNION ALL
-              SELECT dag_id, workflow, instrument, status, -1 FROM old_rows WHERE latest) AS d
-        GROUP BY 1, 2, 3, 4 HAVING sum(c) <> 0
-        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+              SELECT latest, dag_id, workflow, instrument, status, -1 FROM old_rows) AS d
+        GROUP BY 1, 2, 3, 4, 5 HAVING sum(c) <> 0
+        ON CONFLICT (latest, dag_id, workflow, instrument, status)
+        DO UPDATE SET n = t.n + excluded.n;
     END IF;
     RETURN NULL;
 END

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from htcondor_operator.blackboard import keyset
+from htcondor_operator.blackboard.flow_walk import PREFIX, Walk
 from htcondor_operator.blackboard.keyset import Order
 from htcondor_operator.blackboard.rows import named_rows
 
@@ -78,6 +79,14 @@ _LISTS = (
 )
 
 
+_TALLIED = frozenset({"dags", "status", "workflow", "instrument", "history"})
+"""What runs are counted by at all times."""
+
+
+def _given(chosen: Filter) -> set[str]:
+    return {name for name, value in vars(chosen).items() if value or value == []}
+
+
 def where(chosen: Filter) -> tuple[str, dict[str, Any]]:
     """Return the SQL condition of a filter and its values."""
     parts = ["true" if chosen.history or chosen.run_keys else "latest"]
@@ -88,8 +97,7 @@ def where(chosen: Filter) -> tuple[str, dict[str, Any]]:
             parts.append(f"{column} = ANY(%({field})s)")
             values[field] = list(given)
     if chosen.search:
-        # The range that a prefix is, so that the index serves; the column's collation is "C".
-        parts.append("dataset >= %(search)s AND dataset < %(search_end)s")
+        parts.append(PREFIX)
         values |= {"search": chosen.search, "search_end": chosen.search + "\U0010ffff"}
     if chosen.fingerprint:
         parts.append("fingerprint = %(fingerprint)s")
@@ -115,14 +123,48 @@ def page(
     """
     order, descending = keyset.order_of(sort, ORDERS)
     place = keyset.decode(cursor, sort, order) if cursor else None
-    after, by, at = keyset.clause(order, descending, "run_key", place)
     condition, values = where(chosen)
+    walk = Walk(_COLUMNS, condition, values, order, descending, place, limit + 1)
+    rows = _rows(cur, chosen, walk)
+    return keyset.cut(rows, limit, sort, order, "run_key")
+
+
+def _rows(cur: Cursor, chosen: Filter, walk: Walk) -> list[dict[str, Any]]:
+    cells, all_fit = _cells(cur, chosen)
+    if not cells and not chosen.run_keys:
+        return []
+    if _given(chosen) - _TALLIED:
+        few = walk if all_fit else _narrowed(walk, cells)
+        rows = few.collect(cur)
+        if rows is not None:
+            return rows
+    if all_fit and walk.order.columns[0][0] not in _TALLIED:
+        return walk.walk(cur, [(latest, "", "") for latest in {cell[0] for cell in cells}])
+    return walk.walk(cur, cells)
+
+
+def _cells(cur: Cursor, chosen: Filter) -> tuple[list[tuple[bool, str, str]], bool]:
+    """Return (latest, workflow, status) of runs that a filter may take; whether these are all."""
+    kept = Filter(**{name: getattr(chosen, name) for name in _TALLIED})
+    condition, values = where(replace(kept, history=True))
+    shown = "true" if chosen.history or chosen.run_keys else "latest"
     cur.execute(
-        f"SELECT {_COLUMNS} FROM owl_flow WHERE {condition} AND {after} "
-        f"ORDER BY {by} LIMIT %(limit)s",
-        {**values, **at, "limit": limit + 1},
+        f"SELECT latest, workflow, status, bool_or({condition}), bool_and({condition}) "
+        f"FROM owl_flow_tally WHERE n > 0 AND {shown} GROUP BY 1, 2, 3",
+        values,
     )
-    return keyset.cut(named_rows(cur), limit, sort, order, "run_key")
+    rows = cur.fetchall()
+    return [(row[0], row[1], row[2]) for row in rows if row[3]], all(row[4] for row in rows)
+
+
+def _narrowed(walk: Walk, cells: Sequence[tuple[bool, str, str]]) -> Walk:
+    """Name the workflows and states that fit, so that an index by them can serve."""
+    more = "workflow = ANY(%(c_workflow)s) AND status = ANY(%(c_status)s)"
+    found = {
+        "c_workflow": sorted({cell[1] for cell in cells}),
+        "c_status": sorted({cell[2] for cell in cells}),
+    }
+    return replace(walk, condition=f"{walk.condition} AND {more}", values={**walk.values, **found})
 
 
 def keys(cur: Cursor, chosen: Filter, most: int) -> list[int]:
@@ -137,8 +179,6 @@ def keys(cur: Cursor, chosen: Filter, most: int) -> list[int]:
 
 MOST_COUNTED = 50_000
 """Runs that are counted one by one, when the filter is not one that is kept in numbers."""
-
-_TALLIED = frozenset({"dags", "status", "workflow", "instrument"})
 
 
 @dataclass(frozen=True)
@@ -157,9 +197,9 @@ def totals(cur: Cursor, chosen: Filter) -> Totals:
     They are kept for the filters that the page begins with; for others runs are counted, up to
     :data:`MOST_COUNTED`.
     """
-    given = {name for name, value in vars(chosen).items() if value or value == []}
+    given = _given(chosen)
     if given <= _TALLIED:
-        condition, values = where(replace(chosen, history=True))
+        condition, values = where(chosen)
         source = f"SELECT status, workflow, instrument, n FROM owl_flow_tally WHERE {condition}"
     else:
         condition, values = where(chosen)

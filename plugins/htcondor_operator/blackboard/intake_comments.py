@@ -183,4 +183,8 @@ INTAKE_COMMENTS: dict[str, dict[str, str]] = {
         "verified_at": "When its checksum was last verified.",
         "fault": "What the last verification found; empty when all was well.",
     },
+    "owl_target": {
+        "": "Targets that products have or had, kept by triggers of owl_product.",
+        "target": "Name in small letters.",
+    },
 }

@@ -293,4 +293,12 @@ owl_product = sa.Table(
     sa.Index("owl_product_observation", "obs_id"),
     sa.Index("owl_product_archived", "archived_at"),
     sa.Index("owl_product_position", "s_dec"),
+    # Lists (product_views.py).
+    sa.Index("owl_product_seen", sa.text("coalesce(observed_at, '-infinity'::timestamptz)"), "id"),
+    sa.Index("owl_product_instrument", "instrument_name", "archived_at", "id"),
+    sa.Index("owl_product_target", sa.text("lower(target_name)"), "id"),
+    sa.Index("owl_product_faulty", "id", postgresql_where=sa.text("fault IS NOT NULL")),
 )
+
+# Far fewer than products: a part of a name is looked for here.
+owl_target = sa.Table("owl_target", metadata, sa.Column("target", sa.Text, primary_key=True))

@@ -15,6 +15,8 @@ from typing import Any
 
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
+_BEFORE_ALL = "'-infinity'"
+
 
 @dataclass(frozen=True)
 class Order:
@@ -26,8 +28,8 @@ class Order:
         Columns and the SQL types that a cursor's texts are cast to; never from a client. A unique
         key comes after them and settles ties. All go in one direction, as an index does.
     nullable
-        Whether the first column may be null: then it is the only one. Nulls come last when the
-        sort descends and first when it ascends.
+        Whether the first column may be null: then it is a time. Nulls come last when the sort
+        descends and first when it ascends: they count as before all times, and so does an index.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -37,6 +39,14 @@ class Order:
     def names(self) -> tuple[str, ...]:
         """The columns as a row has them."""
         return tuple(column.rpartition(".")[2] for column, _ in self.columns)
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """What SQL sorts by, word for word as an index has it."""
+        first, *others = (column for column, _ in self.columns)
+        if self.nullable:
+            first = f"coalesce({first}, {_BEFORE_ALL}::timestamptz)"
+        return (first, *others)
 
 
 @dataclass(frozen=True)
@@ -114,25 +124,21 @@ def clause(
         The end of the page before; None for the first page.
     """
     way, sign = ("DESC", "<") if descending else ("ASC", ">")
-    nulls = (" NULLS LAST" if descending else " NULLS FIRST") if order.nullable else ""
-    by = ", ".join([*(f"{c} {way}{nulls}" for c, _ in order.columns), f"{key} {way}"])
+    by = ", ".join(f"{each} {way}" for each in (*order.expressions, key))
     if place is None:
         return "true", by, {}
-    values: dict[str, Any] = {f"after{n}": v for n, v in enumerate(place.values)}
-    values["after_key"] = place.key
-    here = f"({', '.join([*(c for c, _ in order.columns), key])})"
+    here = ", ".join((*order.expressions, key))
     there = ", ".join(f"%(after{n})s::{kind}" for n, (_, kind) in enumerate(order.columns))
-    after = f"{here} {sign} ({there}, %(after_key)s)"
-    if not order.nullable:
-        return after, by, values
-    return _with_nulls(order.columns[0][0], key, place, after, descending=descending), by, values
+    return f"({here}) {sign} ({there}, %(after_key)s)", by, values_of(place)
 
 
-def _with_nulls(column: str, key: str, place: Place, after: str, *, descending: bool) -> str:
-    among_nulls = f"({column} IS NULL AND {key} {'<' if descending else '>'} %(after_key)s)"
-    if place.values[0] is not None:
-        return f"({after} OR {column} IS NULL)" if descending else after
-    return among_nulls if descending else f"({among_nulls} OR {column} IS NOT NULL)"
+def values_of(place: Place) -> dict[str, Any]:
+    """Return a place's values under the names that conditions have for them."""
+    values: dict[str, Any] = {
+        f"after{n}": _BEFORE_ALL.strip("'") if value is None else value
+        for n, value in enumerate(place.values)
+    }
+    return {**values, "after_key": place.key}
 
 
 def cut(

@@ -23,6 +23,9 @@ ORDERS = {
     "dataset": Order((("p.dataset", "text"),)),
 }
 LARGEST_CONE = 10.0
+FEW = 20_000
+"""So many products are read and sorted; of more, an index of the sort is walked."""
+MOST_TARGETS = 2_000
 _BESIDE = "('preview', 'thumb', 'trailer')"
 
 
@@ -100,9 +103,6 @@ def _where(search: Search) -> tuple[str, dict[str, Any]]:
     if search.dataset:
         name = search.dataset.lower()
         add("p.dataset >= %(name)s AND p.dataset < %(end)s", name=name, end=name + "~")
-    if search.target:
-        escaped = search.target.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-        add("p.target_name ILIKE %(target)s", target=f"%{escaped}%")
     if search.instrument:
         add("p.instrument_name = %(inst)s", inst=header_instrument(search.instrument))
     if search.since:
@@ -126,10 +126,29 @@ def page(
     place = keyset.decode(cursor, sort, order) if cursor else None
     after, by, at = keyset.clause(order, descending, "p.id", place)
     condition, values = _where(search)
+    if search.target:
+        named, given = _targets(cur, search.target)
+        if not given:
+            return [], None
+        condition, values = f"{condition} AND {named}", {**values, **given}
+    source = "owl_product"
+    if search.target or search.dataset or search.faulty:
+        # Few fit, mostly; the planner would rather walk an index past all that do not.
+        cur.execute(
+            f"""
+            SELECT array_agg(id) FROM (
+                SELECT id FROM owl_product p WHERE {condition} LIMIT {FEW + 1}) few
+            """,  # noqa: S608 - ours
+            values,
+        )
+        few = (cur.fetchone() or (None,))[0] or []
+        if len(few) <= FEW:
+            source = "few"
+            values["few"] = few
     cur.execute(
         f"""
-        WITH found AS (
-            SELECT p.* FROM owl_product p WHERE {condition} AND {after}
+        WITH {_FEW if source == "few" else ""} found AS MATERIALIZED (
+            SELECT p.* FROM {source} p WHERE {condition} AND {after}
              ORDER BY {by} LIMIT %(limit)s)
         SELECT p.id, p.obs_id, p.dataset, p.name, p.dataproduct_type, p.dataproduct_subtype,
                p.calib_level, p.bytes, p.sha256, p.instrument_name, p.detector, p.filters,
@@ -146,6 +165,23 @@ def page(
         {**values, **at, "limit": limit + 1},
     )
     return keyset.cut(named_rows(cur), limit, sort, order, "id")
+
+
+_FEW = "few AS MATERIALIZED (SELECT * FROM owl_product WHERE id = ANY(%(few)s::bigint[])),"
+
+
+def _targets(cur: Cursor, part: str) -> tuple[str, dict[str, Any]]:
+    """Return the condition of products whose target's name has this part; no values: none has."""
+    escaped = part.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    pattern = {"target": f"%{escaped}%"}
+    cur.execute(
+        f"SELECT target FROM owl_target WHERE target LIKE %(target)s LIMIT {MOST_TARGETS + 1}",  # noqa: S608 - ours
+        pattern,
+    )
+    names = [row[0] for row in cur.fetchall()]
+    if len(names) > MOST_TARGETS:
+        return "lower(p.target_name) LIKE %(target)s", pattern
+    return "lower(p.target_name) = ANY(%(targets)s)", {"targets": names} if names else {}
 
 
 def product(cur: Cursor, number: int) -> dict[str, Any] | None:

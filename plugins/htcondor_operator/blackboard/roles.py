@@ -50,8 +50,9 @@ CONSOLE = (
     "owl_accepted_error",
     "owl_slot",
     "owl_machine",
+    "owl_target",
 )
-"""Tables of the console: triggers with the owner's rights leave the marks in one of them."""
+"""Tables of the console: triggers with the owner's rights write into some of them."""
 
 
 def intake_writable() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from htcondor_operator.blackboard import (  # noqa: F401 - they register
     pool_tables,
     queue_tally,
     run_tables,
+    target_names,
 )
 from htcondor_operator.blackboard.columns import metadata
 from htcondor_operator.blackboard.comments import COMMENTS

@@ -70,6 +70,31 @@ def queue(
 
 
 @app.command()
+def console(
+    *,
+    runs: Annotated[int, typer.Option(min=1000, help="Runs, each of nine nodes.")] = 1_000_000,
+    entries: Annotated[int, typer.Option("--queue", min=1000, help="In the queue.")] = 200_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often everything is asked.")] = 5,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="The server only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the console's pages in a throwaway database on the server of OWL_DATABASE_URL."""
+    from htcondor_operator.bench.console_bench import Sizes, console_bench
+
+    # So that the database is dropped when a supervisor stops us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    figures = console_bench(Sizes(runs, entries, rounds, not no_browser), _say)
+    if as_json:
+        sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    else:
+        from rich.console import Console
+
+        from htcondor_operator.bench.table import show_expected
+
+        show_expected(figures, f"console, {figures['runs']:,} runs", Console())
+
+
+@app.command()
 def calibration(
     *,
     pairs: Annotated[int, typer.Option(min=1, max=50, help="Turns of each side.")] = 3,

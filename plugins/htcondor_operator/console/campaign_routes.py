@@ -12,7 +12,9 @@ from pydantic import Field
 
 from htcondor_operator.blackboard import campaign_rows, campaign_truth
 from htcondor_operator.blackboard.audit_rows import audit
+from htcondor_operator.blackboard.campaign_truth import Counts
 from htcondor_operator.console.access import Permission, ReaderDep, RequesterDep
+from htcondor_operator.console.campaign_counts import CampaignCounts
 from htcondor_operator.console.database import connections
 from htcondor_operator.console.models import Item, Outcome, Write
 from htcondor_operator.executors import operator_rescue, operator_stop
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as PgCursor
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"])
+
+_counts = CampaignCounts()
 
 
 class CampaignAction(StrEnum):
@@ -56,7 +60,10 @@ def campaigns(
 ) -> dict[str, Any]:
     """Return campaigns with their numbers, the newest first."""
     with connections.transaction() as cur:
-        rows = campaign_truth.overview(cur, state=str(state) if state else None, limit=limit)
+        rows = campaign_truth.overview(
+            cur, state=str(state) if state else None, limit=limit, known=_counts.known()
+        )
+    _counts.keep({r["name"]: Counts(r["open"], r["done"], r["failed"]) for r in rows})
     return {"rows": [r for r in rows if r["type"] in who.dags], "as_of": datetime.now(UTC)}
 
 
@@ -109,6 +116,8 @@ def act(who: RequesterDep, name: str, wanted: CampaignWrite, later: BackgroundTa
     except OwlError as error:
         item = Item(key=name, name=name, will="", why_not=error.message)
         return Outcome(summary=error.message, items=[item], done=0)
+    _counts.forget(name)
+    later.add_task(_counts.forget, name)
     item = Item(key=name, name=name, will=will)
     return Outcome(summary=f"{name}: {will}", items=[item], done=int(not wanted.dry_run))
 

@@ -24,23 +24,26 @@ CREATE OR REPLACE FUNCTION owl_flow_tallied() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
-        SELECT dag_id, workflow, coalesce(instrument, ''), status, count(*)
-        FROM new_rows WHERE latest GROUP BY 1, 2, 3, 4
-        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+        INSERT INTO owl_flow_tally AS t (latest, dag_id, workflow, instrument, status, n)
+        SELECT latest, dag_id, workflow, coalesce(instrument, ''), status, count(*)
+        FROM new_rows GROUP BY 1, 2, 3, 4, 5
+        ON CONFLICT (latest, dag_id, workflow, instrument, status)
+        DO UPDATE SET n = t.n + excluded.n;
     ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
-        SELECT dag_id, workflow, coalesce(instrument, ''), status, -count(*)
-        FROM old_rows WHERE latest GROUP BY 1, 2, 3, 4
-        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+        INSERT INTO owl_flow_tally AS t (latest, dag_id, workflow, instrument, status, n)
+        SELECT latest, dag_id, workflow, coalesce(instrument, ''), status, -count(*)
+        FROM old_rows GROUP BY 1, 2, 3, 4, 5
+        ON CONFLICT (latest, dag_id, workflow, instrument, status)
+        DO UPDATE SET n = t.n + excluded.n;
     ELSE
-        INSERT INTO owl_flow_tally AS t (dag_id, workflow, instrument, status, n)
-        SELECT dag_id, workflow, coalesce(instrument, ''), status, sum(c)
-        FROM (SELECT dag_id, workflow, instrument, status, 1 AS c FROM new_rows WHERE latest
+        INSERT INTO owl_flow_tally AS t (latest, dag_id, workflow, instrument, status, n)
+        SELECT latest, dag_id, workflow, coalesce(instrument, ''), status, sum(c)
+        FROM (SELECT latest, dag_id, workflow, instrument, status, 1 AS c FROM new_rows
               UNION ALL
-              SELECT dag_id, workflow, instrument, status, -1 FROM old_rows WHERE latest) AS d
-        GROUP BY 1, 2, 3, 4 HAVING sum(c) <> 0
-        ON CONFLICT (dag_id, workflow, instrument, status) DO UPDATE SET n = t.n + excluded.n;
+              SELECT latest, dag_id, workflow, instrument, status, -1 FROM old_rows) AS d
+        GROUP BY 1, 2, 3, 4, 5 HAVING sum(c) <> 0
+        ON CONFLICT (latest, dag_id, workflow, instrument, status)
+        DO UPDATE SET n = t.n + excluded.n;
     END IF;
     RETURN NULL;
 END
@@ -54,6 +57,18 @@ $$""",
     "CREATE TRIGGER owl_flow_tally_insert AFTER INSERT ON owl_flow REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_tallied()",
     "CREATE TRIGGER owl_flow_tally_update AFTER UPDATE ON owl_flow REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_tallied()",
     "CREATE TRIGGER owl_flow_tally_delete AFTER DELETE ON owl_flow REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_flow_tallied()",
+    """
+CREATE OR REPLACE FUNCTION owl_target_noted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO owl_target (target)
+    SELECT DISTINCT lower(target_name) FROM new_rows WHERE target_name IS NOT NULL
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$""",
+    "CREATE TRIGGER owl_product_target_insert AFTER INSERT ON owl_product REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_target_noted()",
+    "CREATE TRIGGER owl_product_target_update AFTER UPDATE ON owl_product REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION owl_target_noted()",
 )
 
 
@@ -161,34 +176,80 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_key"),
         comment="What the console's data flow shows of each run, made from the run's rows; disposable.",
     )
-    op.create_index("owl_flow_all", "owl_flow", ["created_at", "run_key"], unique=False)
     op.create_index(
-        "owl_flow_campaign",
-        "owl_flow",
-        ["campaign", "created_at", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("campaign IS NOT NULL"),
+        "owl_flow_created", "owl_flow", ["latest", "created_at", "run_key"], unique=False
     )
     op.create_index(
-        "owl_flow_created",
-        "owl_flow",
-        ["created_at", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("latest"),
-    )
-    op.create_index(
-        "owl_flow_dataset",
-        "owl_flow",
-        ["dataset", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("latest"),
+        "owl_flow_updated", "owl_flow", ["latest", "updated_at", "run_key"], unique=False
     )
     op.create_index(
         "owl_flow_ended",
         "owl_flow",
-        [sa.literal_column("ended_at DESC NULLS LAST"), sa.literal_column("run_key DESC")],
+        ["latest", sa.literal_column("coalesce(ended_at, '-infinity'::timestamptz)"), "run_key"],
         unique=False,
-        postgresql_where=sa.text("latest"),
+    )
+    op.create_index("owl_flow_dataset", "owl_flow", ["latest", "dataset", "run_key"], unique=False)
+    op.create_index(
+        "owl_flow_state_created",
+        "owl_flow",
+        ["latest", "workflow", "status", "created_at", "run_key"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_flow_state_updated",
+        "owl_flow",
+        ["latest", "workflow", "status", "updated_at", "run_key"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_flow_state_ended",
+        "owl_flow",
+        [
+            "latest",
+            "workflow",
+            "status",
+            sa.literal_column("coalesce(ended_at, '-infinity'::timestamptz)"),
+            "run_key",
+        ],
+        unique=False,
+    )
+    op.create_index(
+        "owl_flow_state_dataset",
+        "owl_flow",
+        ["latest", "workflow", "status", "dataset", "run_key"],
+        unique=False,
+    )
+    op.create_index("owl_flow_node", "owl_flow", ["node", "status", "run_key"], unique=False)
+    op.create_index(
+        "owl_flow_error",
+        "owl_flow",
+        ["error_kind", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("error_kind IS NOT NULL"),
+    )
+    op.create_index(
+        "owl_flow_cause",
+        "owl_flow",
+        ["fingerprint", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("fingerprint IS NOT NULL"),
+    )
+    op.create_index(
+        "owl_flow_exit",
+        "owl_flow",
+        ["exit_code", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("exit_code <> 0"),
+    )
+    op.create_index(
+        "owl_flow_campaign",
+        "owl_flow",
+        ["campaign", "run_key"],
+        unique=False,
+        postgresql_where=sa.text("campaign IS NOT NULL"),
+    )
+    op.create_index(
+        "owl_flow_history", "owl_flow", ["dataset", "workflow", "run_key"], unique=False
     )
     op.create_index(
         "owl_flow_errors",
@@ -199,23 +260,6 @@ def upgrade() -> None:
         postgresql_include=["latest", "status", "dag_id", "workflow", "instrument", "created_at"],
     )
     op.create_index(
-        "owl_flow_history", "owl_flow", ["dataset", "workflow", "run_key"], unique=False
-    )
-    op.create_index(
-        "owl_flow_instrument",
-        "owl_flow",
-        ["instrument", "created_at", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("latest"),
-    )
-    op.create_index(
-        "owl_flow_node",
-        "owl_flow",
-        ["node", "created_at", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("latest"),
-    )
-    op.create_index(
         "owl_flow_speechless",
         "owl_flow",
         ["run_key"],
@@ -224,36 +268,14 @@ def upgrade() -> None:
             "latest AND status IN ('failed', 'held', 'removed') AND fingerprint IS NULL"
         ),
     )
-    op.create_index(
-        "owl_flow_status",
-        "owl_flow",
-        ["status", "created_at", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("latest"),
-    )
-    op.create_index(
-        "owl_flow_updated",
-        "owl_flow",
-        ["updated_at", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("latest"),
-    )
-    op.create_index(
-        "owl_flow_workflow",
-        "owl_flow",
-        ["workflow", "created_at", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("latest"),
-    )
-    op.create_index(
-        "owl_flow_workflow_dataset",
-        "owl_flow",
-        ["workflow", "dataset", "run_key"],
-        unique=False,
-        postgresql_where=sa.text("latest"),
-    )
     op.create_table(
         "owl_flow_tally",
+        sa.Column(
+            "latest",
+            sa.Boolean(),
+            nullable=False,
+            comment="Whether it counts runs that no later one has overtaken, or the others.",
+        ),
         sa.Column("dag_id", sa.Text(), nullable=False, comment="Airflow's DAG."),
         sa.Column("workflow", sa.Text(), nullable=False, comment="The workflow."),
         sa.Column(
@@ -261,8 +283,8 @@ def upgrade() -> None:
         ),
         sa.Column("status", sa.Text(), nullable=False, comment="State of the runs."),
         sa.Column("n", sa.BigInteger(), nullable=False, comment="How many."),
-        sa.PrimaryKeyConstraint("dag_id", "workflow", "instrument", "status"),
-        comment="Numbers of latest runs, kept by triggers of owl_flow.",
+        sa.PrimaryKeyConstraint("latest", "dag_id", "workflow", "instrument", "status"),
+        comment="Numbers of runs, kept by triggers of owl_flow.",
     )
     op.create_table(
         "owl_flow_mark",
@@ -384,15 +406,53 @@ def upgrade() -> None:
         comment="Execute machines that were ever seen, and whether they are here.",
     )
     op.create_index("owl_product_position", "owl_product", ["s_dec"], unique=False)
+    op.create_index(
+        "owl_product_seen",
+        "owl_product",
+        [sa.literal_column("coalesce(observed_at, '-infinity'::timestamptz)"), "id"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_product_instrument",
+        "owl_product",
+        ["instrument_name", "archived_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_product_target",
+        "owl_product",
+        [sa.literal_column("lower(target_name)"), "id"],
+        unique=False,
+    )
+    op.create_index(
+        "owl_product_faulty",
+        "owl_product",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("fault IS NOT NULL"),
+    )
+    op.create_table(
+        "owl_target",
+        sa.Column("target", sa.Text(), nullable=False, comment="Name in small letters."),
+        sa.PrimaryKeyConstraint("target"),
+        comment="Targets that products have or had, kept by triggers of owl_product.",
+    )
     for statement in _TRIGGERS:
         op.execute(statement)
     op.execute("INSERT INTO owl_flow_mark (run_key) SELECT run_key FROM owl_run")
+    op.execute(
+        "INSERT INTO owl_target SELECT DISTINCT lower(target_name) FROM owl_product "
+        "WHERE target_name IS NOT NULL"
+    )
 
 
 def downgrade() -> None:
     """Drop them."""
     op.execute("DROP FUNCTION owl_flow_marked() CASCADE")
-    op.drop_index("owl_product_position", table_name="owl_product")
+    op.execute("DROP FUNCTION owl_target_noted() CASCADE")
+    for index in ("position", "seen", "instrument", "target", "faulty"):
+        op.drop_index(f"owl_product_{index}", table_name="owl_product")
+    op.drop_table("owl_target")
     for table in ("owl_machine", "owl_slot", "owl_accepted_error", "owl_flow_mark"):
         op.drop_table(table)
     op.drop_table("owl_flow_tally")
