@@ -92,6 +92,11 @@ def _detector(root: Path, detector: str, plan: Plan, say: Say) -> Iterator[tuple
     ]
     steps += [(node, association, named) for node in _AFTER]
     steps += [(node, members[0], ["--association", association]) for node in ("FETCH", "REUSE")]
+    if detector == "ACS/WFC":  # with CTE correction CA makes a second branch
+        more = ["simulate", "--incoming", "incoming", "--references", "references"]
+        text, _ = _run(root, *more, "--detector", detector, *words[5:], "--cte",
+                       "--dataset", "jsimw9c1q")  # fmt: skip
+        steps += [(node, json.loads(text)["datasets"][0], []) for node in _MEMBER]
     for node, dataset, options in steps:
         _, peak = _run(root, node, "--dataset", dataset, *_folders(), *options)
         peaks[node] = max(peaks.get(node, 0), peak)
