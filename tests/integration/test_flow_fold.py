@@ -216,8 +216,9 @@ def test_a_bad_sort_or_cursor_is_refused(connection: Any, sort: str, cursor: str
 
 
 FILTERS: tuple[dict[str, Any], ...] = (
-    {}, {"workflow": ["v"]}, {"status": ["failed", "held"]}, {"workflow": ["w"], "status": ["held"]},
-    {"search": "d1"}, {"search": "d", "workflow": ["w"]}, {"node": ["B"]}, {"workflow": ["none"]},
+    {}, {"workflow": ["v"]}, {"status": ["failed", "held"]},
+    {"workflow": ["w"], "status": ["held"]}, {"search": "d1"},
+    {"search": "d", "workflow": ["w"]}, {"node": ["B"]}, {"workflow": ["none"]},
 )  # fmt: skip
 
 
