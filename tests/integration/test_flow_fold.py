@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import psycopg2
 import psycopg2.extras
 import pytest
 
-from htcondor_operator.blackboard import flow_fold, flow_views
+from htcondor_operator.blackboard import flow_fold, flow_views, flow_walk
 from htcondor_operator.blackboard.flow_views import Filter
+from htcondor_operator.blackboard.rows import named_rows
 from htcondor_operator.exit_codes import exit_codes
 from htcondor_operator.mirror.flow import look
 from htcondor_operator.vocabulary import OwlError
@@ -211,3 +213,56 @@ def test_filters(connection: Any) -> None:
 def test_a_bad_sort_or_cursor_is_refused(connection: Any, sort: str, cursor: str | None) -> None:
     with connection.cursor() as cur, pytest.raises(OwlError):
         flow_views.page(cur, Filter(), sort=sort, cursor=cursor, limit=5)
+
+
+FILTERS: tuple[dict[str, Any], ...] = (
+    {}, {"workflow": ["v"]}, {"status": ["failed", "held"]},
+    {"workflow": ["w"], "status": ["held"]}, {"search": "d1"},
+    {"search": "d", "workflow": ["w"]}, {"node": ["B"]}, {"workflow": ["none"]},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("few", [0, flow_walk.FEW])
+@pytest.mark.parametrize("history", [False, True])
+def test_pages_are_what_sorting_all_runs_gives(
+    connection: Any, monkeypatch: pytest.MonkeyPatch, few: int, history: bool
+) -> None:
+    """Collected or walked, of all runs or of each workflow and state."""
+    monkeypatch.setattr(flow_walk, "FEW", few)
+    states = ("failed", "held", "done", "running")
+    for number in range(24):
+        run = add_run(connection, f"d{number % 5}", number, "vw"[number % 2])
+        node(connection, run, "AB"[number % 3 == 0], states[number % 4])
+        sql(
+            connection,
+            "UPDATE owl_run SET state = %(s)s, created_at = now() - %(n)s * interval '1 h', "
+            "ended_at = CASE WHEN %(n)s %% 3 > 0 THEN now() - %(n)s * interval '1 min' END "
+            "WHERE run_key = %(r)s",
+            s=states[number % 4], n=number * 7 % 11, r=run,
+        )  # fmt: skip
+    connection.commit()
+    look(connection)
+    before_all = datetime(1, 1, 1, tzinfo=UTC)
+    with connection.cursor() as cur:
+        for chosen in FILTERS:
+            wanted = Filter(dags=["v", "w"], history=history, **chosen)
+            condition, values = flow_views.where(wanted)
+            cur.execute(f"SELECT * FROM owl_flow WHERE {condition}", values)
+            fitting = named_rows(cur)
+            for name, order in flow_views.ORDERS.items():
+                for sign in ("", "-"):
+                    expected = sorted(
+                        fitting,
+                        key=lambda r: (*(r[n] or before_all for n in order.names), r["run_key"]),
+                        reverse=bool(sign),
+                    )
+                    seen: list[int] = []
+                    cursor = None
+                    while True:
+                        rows, cursor = flow_views.page(
+                            cur, wanted, sort=sign + name, cursor=cursor, limit=4
+                        )
+                        seen += [row["run_key"] for row in rows]
+                        if cursor is None:
+                            break
+                    assert seen == [row["run_key"] for row in expected], (chosen, sign + name)

@@ -124,7 +124,8 @@ def page(
     order, descending = keyset.order_of(sort, ORDERS)
     place = keyset.decode(cursor, sort, order) if cursor else None
     condition, values = where(chosen)
-    walk = Walk(_COLUMNS, condition, values, order, descending, place, limit + 1)
+    beside, _ = where(replace(chosen, workflow=(), status=(), history=True))
+    walk = Walk(_COLUMNS, condition, beside, values, order, descending, place, limit + 1)
     rows = _rows(cur, chosen, walk)
     return keyset.cut(rows, limit, sort, order, "run_key")
 

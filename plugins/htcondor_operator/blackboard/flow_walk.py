@@ -39,6 +39,8 @@ class Walk:
         What is shown of a run.
     condition, values
         Which runs fit, in SQL.
+    beside
+        The same without what the cells say: said twice, the planner would not trust the order.
     order, descending, place
         The sort, and where the page begins.
     limit
@@ -47,6 +49,7 @@ class Walk:
 
     columns: str
     condition: str
+    beside: str
     values: Mapping[str, Any]
     order: Order
     descending: bool
@@ -119,7 +122,7 @@ class Walk:
         )
         rows = f"""
             SELECT run_key, {self._sorted} FROM owl_flow t
-             WHERE {fits} AND {self.condition} AND {after} ORDER BY {within}"""
+             WHERE {fits} AND {self.beside} AND {after} ORDER BY {within}"""
         cur.execute(
             f"""
             WITH k AS MATERIALIZED (

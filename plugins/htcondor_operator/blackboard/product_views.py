@@ -132,7 +132,7 @@ def page(
             return [], None
         condition, values = f"{condition} AND {named}", {**values, **given}
     source = "owl_product"
-    if search.target or search.dataset or search.faulty:
+    if search.target or search.dataset or search.faulty or search.cone:
         # Few fit, mostly; the planner would rather walk an index past all that do not.
         cur.execute(
             f"""
