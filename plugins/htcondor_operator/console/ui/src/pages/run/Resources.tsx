@@ -11,7 +11,8 @@ const TIGHT = 90;
 
 function Memory({ node }: { node: NodeTry }) {
   const { memory_peak_mb: peak, memory_request_mb: request } = node;
-  if (peak === null) return null;
+  // HTCondor does not measure a job that ends within seconds.
+  if (peak === null) return request ? <>{`not measured, ${Math.round(request)} MB asked for`}</> : null;
   const words = `${Math.round(peak)} MB${request ? ` of ${Math.round(request)} MB asked for` : ""}`;
   if (!request) return <>{words}</>;
   const share = (100 * peak) / request;
