@@ -323,11 +323,12 @@ def list_arrivals(
     *,
     state: str | None = None,
     poller: str | None = None,
+    pollers: Sequence[str] | None = None,
     fileset: str | None = None,
     before: int | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """Return a page of the journal, the newest first."""
+    """Return a page of the journal, the newest first; of all pollers, or of `pollers`."""
     cur.execute(
         """
         SELECT id, poller, name, directory, bytes, sha256, fileset, type, state, reason, entry,
@@ -335,13 +336,29 @@ def list_arrivals(
         FROM owl_arrival
         WHERE (%(state)s::text IS NULL OR state = %(state)s)
           AND (%(poller)s::text IS NULL OR poller = %(poller)s)
+          AND (%(pollers)s::text[] IS NULL OR poller = ANY(%(pollers)s))
           AND (%(fileset)s::text IS NULL OR fileset = %(fileset)s)
           AND (%(before)s::bigint IS NULL OR id < %(before)s)
         ORDER BY id DESC LIMIT %(limit)s
         """,
-        {"state": state, "poller": poller, "fileset": fileset, "before": before, "limit": limit},
+        {
+            "state": state,
+            "poller": poller,
+            "pollers": None if pollers is None else list(pollers),
+            "fileset": fileset,
+            "before": before,
+            "limit": limit,
+        },
     )
     return named_rows(cur)
+
+
+def pollers_of(cur: Cursor, numbers: Sequence[int]) -> set[str]:
+    """Return the pollers to which arrivals came."""
+    cur.execute(
+        "SELECT DISTINCT poller FROM owl_arrival WHERE id = ANY(%(ids)s)", {"ids": list(numbers)}
+    )
+    return {str(row[0]) for row in cur.fetchall()}
 
 
 def tally(cur: Cursor, poller: str) -> dict[str, int]:

@@ -130,11 +130,11 @@ def overview(cur: Cursor) -> dict[str, Any]:
     return {"machines": machines, "users": users, "jobs": row[0] if row else None}
 
 
-def slots_of(cur: Cursor, machine: str) -> list[dict[str, Any]]:
-    """Return a machine's slots with the nodes that run in them."""
+def slots_of(cur: Cursor, machine: str, dags: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a machine's slots with the nodes that run in them, if they are of `dags`."""
     cur.execute(
         """
-        SELECT s.*, n.run_key, n.node, r.dataset
+        SELECT s.*, r.run_key, CASE WHEN r.run_key IS NOT NULL THEN n.node END AS node, r.dataset
           FROM owl_slot s
           LEFT JOIN LATERAL (
             SELECT run_key, node FROM owl_node
@@ -142,9 +142,9 @@ def slots_of(cur: Cursor, machine: str) -> list[dict[str, Any]]:
                AND cluster = split_part(s.job, '.', 1)::integer
                AND proc = split_part(s.job, '.', 2)::integer
              ORDER BY attempt DESC LIMIT 1) n ON true
-          LEFT JOIN owl_run r USING (run_key)
+          LEFT JOIN owl_run r ON r.run_key = n.run_key AND r.dag_id = ANY(%(dags)s)
          WHERE s.machine = %(machine)s ORDER BY s.name
         """,
-        {"machine": machine},
+        {"machine": machine, "dags": list(dags)},
     )
     return named_rows(cur)

@@ -62,9 +62,9 @@ class Caller:
         """Whether this caller has a permission for a DAG (None: for all DAGs)."""
         return _asks(permission, self.user, dag_id)
 
-    def demand(self, permission: Permission, dag_ids: Iterable[str]) -> None:
-        """Raise 403 naming the DAGs for which the permission is missing."""
-        missing = sorted({dag for dag in dag_ids if not self.may(permission, dag)})
+    def demand(self, permission: Permission, dag_ids: Iterable[str | None]) -> None:
+        """Raise 403 naming the DAGs for which the permission is missing (None: for all DAGs)."""
+        missing = sorted({dag or "all DAGs" for dag in dag_ids if not self.may(permission, dag)})
         if missing:
             raise refused(f"{self.name} may not {permission} {', '.join(missing)}.")
 

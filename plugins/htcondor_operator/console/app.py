@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
@@ -25,6 +26,7 @@ from htcondor_operator.console import (
     queue_routes,
     run_routes,
 )
+from htcondor_operator.console.models import plain_request
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 log = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ def make_app() -> FastAPI:
     app = FastAPI(
         title="OWL",
         description="What the console's pages ask for.",
-        dependencies=[Depends(get_user)],
+        dependencies=[Depends(get_user), Depends(plain_request)],
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -67,6 +69,8 @@ def make_app() -> FastAPI:
 
     app.add_exception_handler(OwlError, _owl_error)
     app.add_exception_handler(psycopg2.Error, _database_error)
+    app.add_exception_handler(ValueError, _value_error)
+    app.add_exception_handler(RequestValidationError, _bad_field)
     if (STATIC / "main.js").is_file():
         app.mount("/static", StaticFiles(directory=STATIC), name="static")
     else:
@@ -109,6 +113,9 @@ def _owl_error(_request: Request, error: Exception) -> JSONResponse:
 def _database_error(_request: Request, error: Exception) -> JSONResponse:
     """Say what can be done; the statement itself is for the log only."""
     log.error("the console's query failed: %s", str(error).strip())
+    if isinstance(error, psycopg2.DataError):
+        words = str(error).strip().partition("\n")[0]
+        return JSONResponse({"detail": {"kind": "bad_field", "message": f"{words}."}}, 422)
     if isinstance(error, psycopg2.errors.QueryCanceled):
         message = "The database took too long. Narrow the filter, or try again."
     elif isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
@@ -118,3 +125,19 @@ def _database_error(_request: Request, error: Exception) -> JSONResponse:
             {"detail": {"kind": "internal", "message": "OWL made a mistake; see the log."}}, 500
         )
     return JSONResponse({"detail": {"kind": "unavailable", "message": message}}, 503)
+
+
+def _value_error(_request: Request, error: Exception) -> JSONResponse:
+    """Refuse text that the database's driver cannot send; other errors are mistakes of ours."""
+    if not isinstance(error, UnicodeError) and "NUL" not in str(error):
+        raise error
+    message = "A text has a character that cannot be kept. Remove it."
+    return JSONResponse({"detail": {"kind": "bad_field", "message": message}}, 422)
+
+
+def _bad_field(_request: Request, error: Exception) -> JSONResponse:
+    """Name the field as FastAPI does, without its value: it may be what cannot be written."""
+    assert isinstance(error, RequestValidationError)
+    shown = ("type", "loc", "msg")
+    detail = [{name: each[name] for name in shown if name in each} for each in error.errors()]
+    return JSONResponse({"detail": detail}, 422)

@@ -67,10 +67,14 @@ class Connections:
     def connection(self) -> Iterator[Connection]:
         """Give a connection for functions that make their own transactions."""
         connection = self._living()
-        connection.rollback()
         try:
             yield connection
+        except psycopg2.Error:
+            if connection.closed:
+                self.forget()
+            raise
         finally:
+            _clean(connection)
             self._give(connection)
 
     def _living(self) -> Connection:
@@ -78,7 +82,8 @@ class Connections:
         try:
             with connection, connection.cursor() as cur:
                 cur.execute("SELECT 1")
-        except psycopg2.OperationalError:
+        except psycopg2.Error:
+            # Gone, or left in the middle of something.
             connection.close()
             self.forget()
             connection = self._take()
@@ -90,6 +95,15 @@ class Connections:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+
+def _clean(connection: Connection) -> None:
+    """End what was left open, so that the next one does not find a broken transaction."""
+    try:
+        if not connection.closed:
+            connection.rollback()
+    except psycopg2.Error:
+        connection.close()
 
 
 connections = Connections()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,16 +12,16 @@ from pydantic import Field
 
 from htcondor_operator.blackboard import arrival_rows, poller_rows
 from htcondor_operator.blackboard.audit_rows import audit
-from htcondor_operator.console import dag_pauses
-from htcondor_operator.console.access import ManagerDep, Permission, ReaderDep
+from htcondor_operator.console import dag_pauses, reasons
+from htcondor_operator.console.access import Caller, ManagerDep, Permission, ReaderDep
 from htcondor_operator.console.database import connections
-from htcondor_operator.console.models import MOST_KEYS, Item, Limit, Listed, Outcome, Write
+from htcondor_operator.console.models import MOST_KEYS, Item, Limit, Listed, Number, Outcome, Write
 from htcondor_operator.queue.pollers import views
 from htcondor_operator.queue.pollers.declarations import load_declarations
 from htcondor_operator.queue.pollers.retry import discard
 from htcondor_operator.queue.pollers.retry import retry as put_back
 from htcondor_operator.settings import Settings
-from htcondor_operator.vocabulary import ArrivalState, OwlError
+from htcondor_operator.vocabulary import ArrivalState
 
 router = APIRouter(prefix="/pollers", tags=["pollers"])
 
@@ -49,7 +50,7 @@ class QuarantineWrite(Write):
     """What shall become of files in quarantine."""
 
     action: QuarantineAction
-    ids: list[int] = Field(min_length=1, max_length=MOST_KEYS)
+    ids: list[Number] = Field(min_length=1, max_length=MOST_KEYS)
 
 
 @router.get("")
@@ -78,11 +79,13 @@ def arrivals(
     limit: Limit = 100,
 ) -> Listed:
     """Return delivered files, the latest first; ``state=quarantined`` is the quarantine."""
+    readable = _allowed(who, Permission.READ)
     with connections.transaction() as cur:
         rows = arrival_rows.list_arrivals(
             cur,
             state=state.value if state else None,
             poller=poller,
+            pollers=readable,
             fileset=fileset,
             before=cursor,
             limit=limit,
@@ -94,10 +97,12 @@ def arrivals(
 @router.post("/quarantine/actions")
 def quarantine(who: ManagerDep, wanted: QuarantineWrite) -> Outcome:
     """Put files back where they were delivered, or delete them; each by itself."""
+    _demand(who, wanted.ids)
+    readable = _allowed(who, Permission.READ)
     items = []
     done = 0
     for number in dict.fromkeys(wanted.ids):
-        item = _file(number, wanted, who.name)
+        item = _file(number, wanted, who.name, readable)
         done += item.why_not is None and not wanted.dry_run
         items.append(item)
     able = sum(item.why_not is None for item in items)
@@ -129,24 +134,51 @@ def act(who: ManagerDep, name: str, wanted: PollerWrite) -> Outcome:
     return Outcome(summary=f"{name} {will}", items=[item], done=done)
 
 
-def _file(number: int, wanted: QuarantineWrite, who: str) -> Item:
+def _dags() -> dict[str, str]:
+    """Return the DAG of each declared poller."""
+    declarations = load_declarations(Settings.from_environment().pollers)
+    return {each.name: each.dag_id for each in declarations.pollers}
+
+
+def _allowed(who: Caller, permission: Permission) -> list[str] | None:
+    """Return the pollers for which somebody has a permission; None: all, undeclared ones too."""
+    if who.may(permission, None):
+        return None
+    return sorted(name for name, dag_id in _dags().items() if who.may(permission, dag_id))
+
+
+def _demand(who: Caller, ids: Sequence[int]) -> None:
+    """Raise 403 if a file is of a poller that the caller may read, but not manage."""
+    readable = _allowed(who, Permission.READ)
+    with connections.transaction() as cur:
+        names = arrival_rows.pollers_of(cur, ids)
+    dags = _dags()
+    shown = [name for name in names if readable is None or name in readable]
+    who.demand(Permission.MANAGE, {dags.get(name) for name in shown})
+
+
+def _file(number: int, wanted: QuarantineWrite, who: str, readable: list[str] | None) -> Item:
     release = wanted.action is QuarantineAction.RELEASE
     will = "goes back to where it was delivered" if release else "is deleted for good"
     try:
         with connections.transaction() as cur:
             row = arrival_rows.get(cur, number)
+            if row is not None and readable is not None and row.poller not in readable:
+                row = None
             name = row.name if row else str(number)
+            if row is None or row.state is not ArrivalState.QUARANTINED:
+                why = "It is not in quarantine (any more)."
+                return Item(key=number, name=name, will="", why_not=why)
             if wanted.dry_run:
-                if row is None or row.state is not ArrivalState.QUARANTINED:
-                    why = "It is not in quarantine (any more)."
-                    return Item(key=number, name=name, will="", why_not=why)
-            elif release:
+                return Item(key=number, name=name, will=will)
+            # Before the file is touched, which no rollback undoes.
+            audit(cur, who=who, subject=f"arrival {number}", action=str(wanted.action),
+                  before={"name": name}, reason=wanted.reason)  # fmt: skip
+            if release:
                 put_back(cur, number, who=who)
             else:
                 discard(cur, number, who=who, reason=wanted.reason)
-            if not wanted.dry_run:
-                audit(cur, who=who, subject=f"arrival {number}", action=str(wanted.action),
-                      before={"name": name}, reason=wanted.reason)  # fmt: skip
-    except OwlError as error:
-        return Item(key=number, name=str(number), will="", why_not=error.message)
+    except Exception as error:
+        why = reasons.why_not(error, f"{wanted.action} of arrival {number}")
+        return Item(key=number, name=str(number), will="", why_not=why)
     return Item(key=number, name=name, will=will)

@@ -21,6 +21,7 @@ from htcondor_operator.console.models import (
     Item,
     Limit,
     Listed,
+    Number,
     Outcome,
     Write,
 )
@@ -45,7 +46,7 @@ class Actions(Write):
     """What is to be done with which entries."""
 
     action: QueueAction
-    ids: list[int] = Field(min_length=1, max_length=MOST_KEYS)
+    ids: list[Number] = Field(min_length=1, max_length=MOST_KEYS)
     priority: int | None = Field(None, ge=-10_000, le=10_000)
 
 
@@ -107,8 +108,10 @@ def act(who: RequesterDep, wanted: Actions) -> Outcome:
             f"priority = {wanted.priority} does not fit the action {wanted.action}.",
         )
     with connections.transaction() as cur:
-        entries = _entries(cur, wanted.ids)
-        who.demand(Permission.REQUEST, {e["type"] for e in entries if e["type"] in who.dags})
+        entries = [e for e in _entries(cur, wanted.ids) if _visible(e["type"], who.dags)]
+        # Informational entries are not of a DAG: they are for those who may request of every one.
+        for kind in sorted({e["type"] for e in entries}):
+            who.demand(Permission.REQUEST, [kind if kind in who.dags else None])
         items = [_one(cur, e, wanted, Order(who.name, wanted.reason)) for e in entries]
     found = {e["id"] for e in entries}
     items += [
