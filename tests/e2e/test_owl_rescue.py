@@ -46,7 +46,7 @@ def test_from_a_node_that_succeeded(stack: Stack) -> None:
     refused = stack.owl("rescue", drill.dataset)
     assert refused.returncode == 2
     assert "No node of" in refused.stderr
-    assert "--from NODE" in refused.stderr
+    assert "Name the node to begin with" in refused.stderr
     unknown = stack.owl("rescue", drill.dataset, "--from", "Z")
     assert unknown.returncode == 2
     assert "choose one of A, B, C, D, E" in unknown.stderr

@@ -81,8 +81,7 @@ def _wanted(run: runs.Run, nodes: Mapping[str, runs.NodeRow], start: str | None)
         if start not in nodes:
             raise OwlError(
                 ErrorKind.BAD_NAME,
-                f"--from {start!r} is not a node of {run.dataset}; choose one of "
-                f"{', '.join(sorted(nodes))}.",
+                f"{run.dataset} has no node {start!r}; choose one of {', '.join(sorted(nodes))}.",
             )
         return {start}
     wanted = {name for name, row in nodes.items() if row.state in _UNSUCCESSFUL}
@@ -93,6 +92,6 @@ def _wanted(run: runs.Run, nodes: Mapping[str, runs.NodeRow], start: str | None)
         raise OwlError(
             ErrorKind.BAD_CONF,
             f"No node of {run.dataset} has failed (run {run.run_id}, attempt {run.attempt} is "
-            f"{run.attempt_state}). Name the node to run again: --from NODE.",
+            f"{run.attempt_state}). Name the node to begin with to run it again all the same.",
         )
     return wanted

@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from htcondor_operator.blackboard.rows import named_rows
-from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 
-def run_of(cur: Cursor, run_key: int) -> dict[str, Any]:
-    """Return a run's row.
-
-    Raises
-    ------
-    OwlError
-        There is no such run.
-    """
+def run_of(cur: Cursor, run_key: int) -> dict[str, Any] | None:
+    """Return a run's row; None if there is no such run."""
     cur.execute(
         """
         SELECT run_key, dag_id, run_id, launch_task_id, workflow, dataset, priority, params, state,
@@ -28,9 +21,7 @@ def run_of(cur: Cursor, run_key: int) -> dict[str, Any]:
         {"key": run_key},
     )
     rows = named_rows(cur)
-    if not rows:
-        raise OwlError(ErrorKind.BAD_NAME, f"run_key = {run_key}: there is no such run.")
-    return rows[0]
+    return rows[0] if rows else None
 
 
 def run_key_of(cur: Cursor, dag_id: str, run_id: str, task_id: str | None) -> dict[str, Any] | None:
@@ -54,7 +45,8 @@ def attempts(cur: Cursor, run_key: int) -> list[dict[str, Any]]:
     """Return all attempts of a run, the first one first."""
     cur.execute(
         """
-        SELECT attempt, kind, state, cluster, schedd, requested_by, reason, requested_at,
+        SELECT attempt, kind, state, cluster, schedd, requested_by,
+               nullif(reason, 'owl_rescue') AS reason, requested_at,
                submitted_at, started_at, ended_at, cleared_nodes, done_nodes, error_kind,
                error_message, exit_code
           FROM owl_attempt WHERE run_key = %(key)s ORDER BY attempt
@@ -82,20 +74,36 @@ def nodes(cur: Cursor, run_key: int) -> list[dict[str, Any]]:
 
 
 def actions(cur: Cursor, run_key: int) -> list[dict[str, Any]]:
-    """Return what people did to a run, the latest first: attempts, commands, the audit."""
+    """Return what people did to a run, the latest first: attempts, commands, the audit.
+
+    Each deed once: the audit's line of a command, or of a rescue whose attempt is there, says what
+    that row says.
+    """
     cur.execute(
         """
         SELECT requested_at AS at, requested_by AS who, kind AS action,
-               'attempt ' || attempt || ': ' || state AS what, reason
+               'attempt ' || attempt || ': ' || state AS what,
+               nullif(reason, 'owl_rescue') AS reason
           FROM owl_attempt WHERE run_key = %(key)s
         UNION ALL
         SELECT requested_at, requested_by, verb,
-               concat_ws(' ', node, nullif(argument, '{}'::jsonb)::text, state || ':', result),
+               concat_ws(': ', concat_ws(' ', 'node ' || node, 'to ' || (argument ->> 'priority'),
+                                         state), result),
                reason
           FROM owl_command WHERE run_key = %(key)s
         UNION ALL
-        SELECT at, who, action, after::text, reason
-          FROM owl_audit WHERE subject = 'run ' || %(key)s
+        SELECT at, who, action,
+               concat_ws(': ', 'attempt ' || (after ->> 'attempt'),
+                         (SELECT string_agg(task, ', ')
+                            FROM jsonb_array_elements_text(
+                              CASE jsonb_typeof(after -> 'tasks') WHEN 'array'
+                                   THEN after -> 'tasks' END) AS t (task))),
+               reason
+          FROM owl_audit u WHERE subject = 'run ' || %(key)s
+           AND action NOT IN ('hold', 'release', 'remove', 'priority')
+           AND NOT EXISTS (SELECT FROM owl_attempt a
+                            WHERE a.run_key = %(key)s AND a.requested_at >= u.at
+                              AND a.attempt = (u.after ->> 'attempt')::integer)
          ORDER BY at DESC
         """,
         {"key": run_key},

@@ -15,7 +15,8 @@ from htcondor_operator.blackboard import run_views
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.blackboard.rescue_preview import Preview, preview
 from htcondor_operator.dagman.attempt_plan import Action
-from htcondor_operator.executors import operator_clear
+from htcondor_operator.executors.operator_clear import check_airflow
+from htcondor_operator.executors.operator_rescue import Order, rescue_run
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import AttemptState, ErrorKind, OwlError, dataset_name
 
@@ -47,10 +48,11 @@ def rescue(
         _tell(found)
         if dry_run:
             return
-        operator_clear.check_airflow()
-        operator_clear.clear(
-            found.run.dag_id, found.run.run_id, found.tasks, by=by or getpass.getuser()
-        )
+        check_airflow()
+        order = Order(by or getpass.getuser(), start=start)
+        # What it means is decided again, under the lock: it is that which is waited for.
+        run_row = found.run
+        found = rescue_run(run_row.dag_id, run_row.run_id, run_row.run_key, order) or found
         _wait(connection, found, timeout)
 
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from htcondor_operator.blackboard import rescue_preview
 from htcondor_operator.blackboard.audit_rows import audit
+from htcondor_operator.blackboard.rescue_preview import Preview
 from htcondor_operator.blackboard.run_commands import insert_command
+from htcondor_operator.console import command_checks, reasons
 from htcondor_operator.console.models import Item, Outcome
 from htcondor_operator.dagman.attempt_plan import Action
-from htcondor_operator.executors import operator_clear
+from htcondor_operator.executors.operator_rescue import Order, look, rescue_run
 from htcondor_operator.vocabulary import (
     CommandVerb,
     ErrorKind,
@@ -44,7 +45,6 @@ class RunAction(StrEnum):
 
 
 _CLEARS = frozenset({RunAction.RESCUE, RunAction.RETRY_FROM})
-_OVER = frozenset({RunState.DONE, RunState.FAILED, RunState.REMOVED})
 _WORDS = {
     RunAction.HOLD: "its jobs are held",
     RunAction.RELEASE: "its held jobs are released",
@@ -54,13 +54,20 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody wants."""
+    """What somebody wants.
+
+    Parameters
+    ----------
+    dags
+        What the caller may read: other runs are answered like runs that are not there.
+    """
 
     action: RunAction
     node: str | None
     priority: int | None
     reason: str | None
     who: str
+    dags: Collection[str]
 
     def check(self) -> None:
         """Raise OwlError when a field is missing or does not fit the action."""
@@ -104,14 +111,14 @@ def perform(
     connections: Connections, run_keys: Sequence[int], asked: Asked, *, dry_run: bool
 ) -> Outcome:
     """Do it, or say what would be done, run by run."""
-    items = []
-    for key in dict.fromkeys(run_keys):
-        with connections.transaction() as cur:
-            target = _targets(cur, [key]).get(key)
-        if target is None:
-            items.append(Item(key=key, name=str(key), will="", why_not="There is no such run."))
-            continue
-        items.append(_one(connections, target, asked, dry_run=dry_run))
+    with connections.transaction() as cur:
+        targets = _targets(cur, run_keys)
+    items = [
+        _one(connections, targets[key], asked, dry_run=dry_run)
+        if key in targets and targets[key].dag_id in asked.dags
+        else Item(key=key, name=str(key), will="", why_not="There is no such run.")
+        for key in dict.fromkeys(run_keys)
+    ]
     able = sum(item.why_not is None for item in items)
     verb = "would be changed" if dry_run else "asked for"
     summary = f"{asked.action}: {able} of {len(items)} runs {verb}"
@@ -120,37 +127,31 @@ def perform(
 
 def _one(connections: Connections, target: _Target, asked: Asked, *, dry_run: bool) -> Item:
     will = ""
+    why_not = None
     try:
         if asked.action in _CLEARS:
             will = _clear(connections, target, asked, dry_run=dry_run)
         else:
             with connections.transaction() as cur:
                 will = _command(cur, target, asked, dry_run=dry_run)
-    except OwlError as error:
-        return Item(key=target.run_key, name=target.dataset, will=will, why_not=error.message)
-    return Item(key=target.run_key, name=target.dataset, will=will)
+    except Exception as error:
+        why_not = reasons.why_not(error, f"{asked.action} of run {target.run_key}")
+    return Item(key=target.run_key, name=target.dataset, will=will, why_not=why_not)
 
 
 def _clear(connections: Connections, target: _Target, asked: Asked, *, dry_run: bool) -> str:
     start = asked.node if asked.action is RunAction.RETRY_FROM else None
-    with connections.transaction() as cur:
-        found = rescue_preview.preview(cur, target.run_key, start)
-    will = _rescue_words(found)
     if dry_run:
-        return will
-    operator_clear.clear(target.dag_id, target.run_id, found.tasks, by=asked.who)
-    with connections.transaction() as cur:
-        audit(
-            cur, who=asked.who, subject=f"run {target.run_key}", action=str(asked.action),
-            before={"state": str(target.state), "attempt": found.run.attempt},
-            after={"attempt": found.attempt, "tasks": found.tasks}, reason=asked.reason,
-        )  # fmt: skip
-    return will
+        with connections.transaction() as cur:
+            return rescue_words(look(cur, target.run_key, start))
+    order = Order(asked.who, asked.reason, start, str(asked.action))
+    return rescue_words(rescue_run(target.dag_id, target.run_id, target.run_key, order))
 
 
-def _rescue_words(found: rescue_preview.Preview) -> str:
-    plan = found.plan
-    if plan is None:
+def rescue_words(found: Preview | None) -> str:
+    """Say what a rescue does."""
+    plan = found.plan if found else None
+    if found is None or plan is None:
         return "launched again: nothing was submitted yet"
     parts = [f"attempt {found.attempt}: runs again {', '.join(found.in_order(plan.rerun))}"]
     if plan.done:
@@ -162,11 +163,10 @@ def _rescue_words(found: rescue_preview.Preview) -> str:
 
 def _command(cur: Cursor, target: _Target, asked: Asked, *, dry_run: bool) -> str:
     verb = CommandVerb(asked.action.value)
-    if target.state in _OVER:
-        raise OwlError(
-            ErrorKind.BAD_CONF,
-            f"{target.dataset} is {target.state}: nothing of it is in HTCondor's queue.",
-        )
+    target = _targets(cur, [target.run_key])[target.run_key]
+    refusal = command_checks.why_not(command_checks.look(cur, target.run_key), verb, asked.node)
+    if refusal is not None:
+        raise OwlError(ErrorKind.BAD_CONF, f"{target.dataset}: {refusal}")
     where = f" (node {asked.node})" if asked.node else ""
     if asked.priority is not None:
         will = f"its priority becomes {asked.priority}{where}"

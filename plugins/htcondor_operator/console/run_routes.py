@@ -15,7 +15,7 @@ from htcondor_operator.console import log_pages, run_actions
 from htcondor_operator.console.access import Caller, OperatorDep, Permission, ReaderDep
 from htcondor_operator.console.database import connections
 from htcondor_operator.console.flow_routes import with_words
-from htcondor_operator.console.models import MOST_KEYS, Outcome, Write
+from htcondor_operator.console.models import MOST_KEYS, Number, Outcome, Write
 from htcondor_operator.console.run_actions import RunAction
 
 router = APIRouter(prefix="/runs", tags=["runs"])
@@ -53,7 +53,7 @@ class Actions(Write):
     """What is to be done with which runs."""
 
     action: RunAction
-    run_keys: list[int] = Field(min_length=1, max_length=MOST_KEYS)
+    run_keys: list[Number] = Field(min_length=1, max_length=MOST_KEYS)
     node: str | None = Field(None, max_length=200, description="One node, or where to begin.")
     priority: int | None = Field(None, ge=-10_000, le=10_000)
 
@@ -74,7 +74,7 @@ def find(who: ReaderDep, dag_id: str, run_id: str, task_id: str | None = None) -
 def show(who: ReaderDep, run_key: int) -> dict[str, Any]:
     """Return a run, its attempts, all tries of its nodes, its graph, and what people did."""
     with connections.transaction() as cur:
-        run = _readable(who, run_story.run_of(cur, run_key))
+        run = _readable(who, run_story.run_of(cur, run_key), run_key)
         rows, _ = flow_views.page(cur, Filter(run_keys=[run_key], history=True), limit=1)
         return {
             "run": {**run, **(with_words(rows[0]) if rows else {})},
@@ -99,7 +99,7 @@ def log(
 ) -> Log:
     """Return lines of a node's output, error output or job log, or of DAGMan's own log."""
     with connections.transaction() as cur:
-        run = _readable(who, run_story.run_of(cur, run_key))
+        run = _readable(who, run_story.run_of(cur, run_key), run_key)
         if stream is Stream.DAGMAN:
             path = f"{run['dag_file']}.dagman.out" if run["dag_file"] else None
         elif node is None:
@@ -120,17 +120,19 @@ def log(
 @router.post("/actions")
 def act(who: OperatorDep, wanted: Actions) -> Outcome:
     """Rescue, hold, release or remove runs, change their priority, or retry from a node."""
-    asked = run_actions.Asked(wanted.action, wanted.node, wanted.priority, wanted.reason, who.name)
+    asked = run_actions.Asked(
+        wanted.action, wanted.node, wanted.priority, wanted.reason, who.name, who.dags
+    )
     asked.check()
     with connections.transaction() as cur:
         dags = run_actions.dags_of(cur, wanted.run_keys)
-    who.demand(Permission.OPERATE, dags)
+    who.demand(Permission.OPERATE, dags & who.dags)
     return run_actions.perform(connections, wanted.run_keys, asked, dry_run=wanted.dry_run)
 
 
-def _readable(who: Caller, run: dict[str, Any]) -> dict[str, Any]:
-    if run["dag_id"] not in who.dags:
-        raise _nothing(f"run_key = {run['run_key']}")
+def _readable(who: Caller, run: dict[str, Any] | None, run_key: int) -> dict[str, Any]:
+    if run is None or run["dag_id"] not in who.dags:
+        raise _nothing(f"run_key = {run_key}")
     return run
 
 

@@ -6,6 +6,7 @@ latest attempt is bound to, the node is asked for again, whoever asked and howev
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -79,10 +80,10 @@ def _task_views(cur: Cursor, run: runs.Run) -> dict[str, TaskView]:
 
 
 def _who(cur: Cursor, run: runs.Run) -> tuple[str | None, str | None]:
-    """Return who cleared or marked last, and by which action, from Airflow's audit log."""
+    """Return who cleared or marked last, and why or by which action, from Airflow's audit log."""
     cur.execute(
         """
-        SELECT owner, event FROM log
+        SELECT owner, event, extra FROM log
         WHERE dttm > now() - interval '10 minutes' AND dag_id = %(dag)s
           AND (run_id = %(run)s OR run_id IS NULL)
           AND (event LIKE '%%clear%%' OR event LIKE 'patch_task%%' OR event LIKE 'owl%%')
@@ -91,7 +92,17 @@ def _who(cur: Cursor, run: runs.Run) -> tuple[str | None, str | None]:
         {"dag": run.dag_id, "run": run.run_id},
     )
     row = cur.fetchone()
-    return (row[0], row[1]) if row else (None, None)
+    return (row[0], _reason(row[2]) or row[1]) if row else (None, None)
+
+
+def _reason(extra: str | None) -> str | None:
+    """Return the reason that was given for a clear, if it was one of OWL's own."""
+    try:
+        said = json.loads(extra or "{}")
+    except ValueError:
+        return None
+    reason = said.get("reason") if isinstance(said, dict) else None
+    return str(reason) if reason else None
 
 
 def cleared_nodes(nodes: Mapping[str, runs.NodeRow], tasks: Mapping[str, TaskView]) -> set[str]:
