@@ -8,6 +8,7 @@ the scenarios write themselves: they are about the executor.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,15 @@ class Site:
 @pytest.fixture
 def site(bundle: None) -> Site:
     return Site()
+
+
+@pytest.fixture(scope="session")
+def web(bundle: None) -> Iterator[Any]:
+    """Airflow's web application with the DAGs of this repository."""
+    from airflow.api_fastapi.app import create_app
+    from fastapi.testclient import TestClient
+
+    with TestClient(
+        create_app(apps="core"), base_url="http://testserver", raise_server_exceptions=False
+    ) as client:
+        yield client

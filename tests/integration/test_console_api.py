@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.airflow_tables import ROOT, airflow_environment, migrate
+from tests.integration.test_executor import EXECUTORS
 
 
 @pytest.mark.database
@@ -18,10 +19,15 @@ def test_scenarios(postgres: Any, state_dir: Path) -> None:
     url = postgres.ensure_database("airflow_console")
     home = state_dir / "airflow_console"
     migrate(url, home)
-    scenarios = str(ROOT / "tests" / "airflow_site" / "scenario_console.py")
+    folder = ROOT / "tests" / "airflow_site"
+    scenarios = [str(folder / f"scenario_console{which}.py") for which in ("", "_actions")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", scenarios],
-        env={**airflow_environment(url, home), "AIRFLOW__API__BASE_URL": "http://testserver"},
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", *scenarios],
+        env={
+            **airflow_environment(url, home),
+            "AIRFLOW__API__BASE_URL": "http://testserver",
+            "AIRFLOW__CORE__EXECUTOR": EXECUTORS,
+        },
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -92,7 +92,7 @@ def test_kinds_of_failure(more: dict[str, object], kind: str) -> None:
         "exit_signal": None,
     }
     failed = FailedMember("x1", "drill", "drill", "r1", **{**nothing, **more})  # type: ignore[arg-type]
-    ((found, n, example),) = count_kinds([failed])
+    ((found, n, example),) = count_kinds([(failed, 1)])
     assert (str(found), n, example) == (kind, 1, "x1")
 
 

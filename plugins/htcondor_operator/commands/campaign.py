@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from htcondor_operator.blackboard import campaign_rows, campaign_truth
+from htcondor_operator.blackboard import campaign_lists, campaign_rows, campaign_truth
 from htcondor_operator.blackboard.campaign_rows import Campaign, Put
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.commands._output import print_json, print_table
@@ -260,7 +260,8 @@ def retry_failed(
             cur.connection.rollback()
     with closing(_connection()) as connection:
         results = [
-            operator_rescue.rescue(connection, run, by=who, dry_run=dry_run) for run in failed
+            operator_rescue.rescue(connection, run, by=who, reason=reason, dry_run=dry_run)
+            for run in failed
         ]
     refused = [(run.fileset, why) for run, why in zip(failed, results, strict=True) if why]
     told = {
@@ -306,7 +307,7 @@ def _report(name: str) -> dict[str, Any]:
     with _cursor() as cur:
         campaign = campaign_rows.the_campaign(cur, name)
         progress = campaign_truth.progress(cur, name)
-        failed = campaign_truth.failed_members(cur, name)
+        failed = campaign_lists.failures(cur, name)
     failures = [(str(kind), n, one) for kind, n, one in count_kinds(failed)]
     return campaign_text.report(campaign, progress, failures)
 

@@ -259,19 +259,25 @@ def _move(cur: Cursor, name: str, action: str, *, by: str, reason: str | None) -
     return campaign
 
 
-def failed_to_retry(
-    cur: Cursor, name: str, *, by: str, reason: str | None = None
-) -> list[campaign_truth.FailedMember]:
-    """Return a campaign's failed runs, and write down that they are to be rescued."""
+def note_retry(cur: Cursor, name: str, *, by: str, reason: str | None = None) -> int:
+    """Write down that a campaign's failed runs are to be rescued; return how many there are."""
     campaign = campaign_rows.the_campaign(cur, name, lock=True)
     check(campaign, "retry")
-    failed = campaign_truth.failed_members(cur, name)
+    failed = campaign_truth.counts(cur, [name])[name].failed
     audit(
         cur,
         who=by,
         subject=f"campaign/{name}",
         action="retry-failed",
-        after={str(MemberState.FAILED): len(failed)},
+        after={str(MemberState.FAILED): failed},
         reason=reason,
     )
     return failed
+
+
+def failed_to_retry(
+    cur: Cursor, name: str, *, by: str, reason: str | None = None
+) -> list[campaign_truth.FailedMember]:
+    """Return a campaign's failed runs, and write down that they are to be rescued."""
+    note_retry(cur, name, by=by, reason=reason)
+    return campaign_truth.failed_members(cur, name)

@@ -52,13 +52,19 @@ def _kind(failed: FailedMember) -> str:
     return NOT_LAUNCHED if failed.run_key is None else str(ErrorKind.DAGMAN_DIED)
 
 
-def count_kinds(failed: Iterable[FailedMember]) -> list[tuple[FailureKind, int, str]]:
-    """Return kinds of failure, the most frequent first, with a dataset that shows each."""
+def count_kinds(failed: Iterable[tuple[FailedMember, int]]) -> list[tuple[FailureKind, int, str]]:
+    """Return kinds of failure, the most frequent first, with a dataset that shows each.
+
+    Parameters
+    ----------
+    failed
+        Failures, and how many runs failed so.
+    """
     counts: Counter[FailureKind] = Counter()
     example: dict[FailureKind, str] = {}
-    for each in failed:
+    for each, n in failed:
         kind = failure_kind(each)
-        counts[kind] += 1
+        counts[kind] += n
         example.setdefault(kind, each.fileset)
     order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(kind, n, example[kind]) for kind, n in order]
