@@ -17,3 +17,21 @@ afterEach(() => {
 
 // happy-dom does no layout; the menus' machines scroll to what they highlight.
 Element.prototype.scrollIntoView ??= () => undefined;
+
+/** happy-dom does no layout; tables draw what is in view, so rows and views have these heights. */
+export const LAYOUT = { view: 620, head: 31, row: 31, detail: 200 };
+
+function heightOf(element: Element): number {
+  if (element.matches(".owl-scroll")) return LAYOUT.view;
+  if (element.matches(".owl-row")) return LAYOUT.row;
+  return element.matches(".owl-detail") ? LAYOUT.detail : 0;
+}
+
+for (const name of ["offsetHeight", "clientHeight"]) {
+  Object.defineProperty(HTMLElement.prototype, name, {
+    configurable: true,
+    get(this: HTMLElement) {
+      return heightOf(this);
+    },
+  });
+}

@@ -71,7 +71,7 @@ export function FlowPage() {
     <ListPage<FlowRow>
       id="flow"
       label="Data flow"
-      noun="runs"
+      noun="run"
       path="flow"
       columns={FLOW_COLUMNS}
       filters={filters}
