@@ -1,6 +1,6 @@
 import "@testing-library/jest-dom/vitest";
 
-import { cleanup, configure } from "@testing-library/react";
+import { act, cleanup, configure } from "@testing-library/react";
 import { afterEach, vi } from "vitest";
 
 import { queryClient } from "../src/api/queries";
@@ -19,7 +19,7 @@ afterEach(() => {
 Element.prototype.scrollIntoView ??= () => undefined;
 
 /** happy-dom does no layout; tables draw what is in view, so rows and views have these heights. */
-export const LAYOUT = { view: 620, head: 31, row: 31, detail: 200 };
+export const LAYOUT = { view: 310, head: 31, row: 31, detail: 200 };
 
 function heightOf(element: Element): number {
   if (element.matches(".owl-scroll")) return LAYOUT.view;
@@ -35,3 +35,16 @@ for (const name of ["offsetHeight", "clientHeight"]) {
     },
   });
 }
+
+// It does not tell of scrolling either.
+const scrollTop = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
+Object.defineProperty(Element.prototype, "scrollTop", {
+  configurable: true,
+  get(this: Element): number {
+    return scrollTop?.get?.call(this) as number;
+  },
+  set(this: Element, value: number) {
+    scrollTop?.set?.call(this, value);
+    queueMicrotask(() => act(() => void this.dispatchEvent(new Event("scroll"))));
+  },
+});

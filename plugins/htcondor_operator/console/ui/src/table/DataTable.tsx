@@ -21,7 +21,7 @@ import { itemsOf } from "./items";
 import type { RowKey, Selection } from "./selection";
 import { DetailRow, TableRow, type RowActions } from "./TableRow";
 import { useDrawn } from "./useDrawn";
-import { useScrollMemory } from "./useScrollMemory";
+import { topOf, useScrollMemory } from "./useScrollMemory";
 
 const TOOL_WIDTH = 32;
 
@@ -133,7 +133,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
     () => itemsOf(ordered.map((row) => row.original), keyOf, expanded),
     [ordered, keyOf, expanded],
   );
-  const drawn = useDrawn(items, rows.length, scroller);
+  const drawn = useDrawn(items, rows.length, scroller, topOf(props.place));
   useScrollMemory(scroller, props.place);
 
   return (

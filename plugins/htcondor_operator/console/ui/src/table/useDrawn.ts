@@ -35,11 +35,12 @@ export interface Drawn {
 const itemElement = (target: EventTarget): HTMLElement | null =>
   (target as HTMLElement).closest<HTMLElement>("tr[data-index]");
 
-/** Return what is drawn of some items. */
+/** Return what is drawn of some items, of which `rows` are rows; at first, the view begins at `top`. */
 export function useDrawn<Row>(
   items: readonly Item<Row>[],
   rows: number,
   scroller: RefObject<HTMLElement | null>,
+  top: number,
 ): Drawn {
   const partly = rows > PLAIN_MOST;
   // The row that has the focus, or whose menu is open: without its element both would be lost.
@@ -62,7 +63,7 @@ export function useDrawn<Row>(
     rangeExtractor,
     overscan: AROUND,
     initialRect: FIRST_VIEW,
-    initialOffset: () => scroller.current?.scrollTop ?? 0,
+    initialOffset: top,
     // The head covers the top; below, as much of the view is not the body's.
     scrollPaddingEnd: ROW_HEIGHT,
   });
