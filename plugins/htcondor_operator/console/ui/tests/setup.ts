@@ -36,6 +36,14 @@ for (const name of ["offsetHeight", "clientHeight"]) {
   });
 }
 
+Object.defineProperty(HTMLElement.prototype, "scrollHeight", {
+  configurable: true,
+  get(this: HTMLElement) {
+    const rows = [...this.querySelectorAll<HTMLElement>(".owl-rows > tbody > tr")];
+    return rows.reduce((sum, row) => sum + (parseFloat(row.style.height) || row.offsetHeight), LAYOUT.head);
+  },
+});
+
 // It does not tell of scrolling either.
 const scrollTop = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
 Object.defineProperty(Element.prototype, "scrollTop", {

@@ -21,8 +21,10 @@ function rowsOf(count: number): FlowRow[] {
   );
 }
 
-/** Show a list whose rows a test may change. */
-async function list(rows: FlowRow[], place = "flow", more: object = {}) {
+let lists = 0;
+
+/** Show a list whose rows a test may change; each is a place of its own, with its own scrolling. */
+async function list(rows: FlowRow[], place = `flow?campaign=c${lists++}`, more: object = {}) {
   const site = { rows, calls: [] as Call[] };
   // A few columns: so many cells take seconds here.
   const hidden = FLOW_COLUMNS.map((column) => column.id).filter((id) => !SHOWN.has(id));
@@ -218,7 +220,7 @@ describe("rows that come while somebody uses the list", () => {
 
   it("are shown after an action of one's own", async () => {
     const answer = { summary: "so", items: [{ key: 1, name: "one", will: "be so", why_not: null }], done: 1 };
-    const { site } = await list(rowsOf(5), "flow", { "POST runs/actions": answer });
+    const { site } = await list(rowsOf(5), "flow?campaign=own", { "POST runs/actions": answer });
     pointAt(rowOf("d0002"));
     fireEvent.click(control("d0002", "menu"));
     await userEvent.click(await screen.findByRole("menuitem", { name: "Remove…" }));

@@ -1,9 +1,14 @@
 import { useLayoutEffect, type RefObject } from "react";
 
-const places = new Map<string, number>();
+/** As long as the rows themselves are kept. */
+const KEPT_MS = 10 * 60_000;
+const places = new Map<string, { top: number; at: number }>();
 
-/** Return where the rows of a place were left. */
-export const topOf = (place: string | undefined): number => places.get(place ?? "") ?? 0;
+/** Return where the rows of a place were left, not long ago. */
+export function topOf(place: string | undefined): number {
+  const left = places.get(place ?? "");
+  return left && Date.now() - left.at < KEPT_MS ? left.top : 0;
+}
 
 /**
  * Keep a list's scroll position per place (page, filter and order): another place begins at its
@@ -15,8 +20,12 @@ export function useScrollMemory(scroller: RefObject<HTMLElement | null>, place: 
     if (!element || place === undefined) return undefined;
     const top = topOf(place);
     if (element.scrollTop !== top) element.scrollTop = top;
-    const keep = (): void => void places.set(place, element.scrollTop);
+    const keep = (): void => void places.set(place, { top: element.scrollTop, at: Date.now() });
     element.addEventListener("scroll", keep, { passive: true });
-    return () => element.removeEventListener("scroll", keep);
+    return () => {
+      element.removeEventListener("scroll", keep);
+      const left = places.get(place);
+      if (left) places.set(place, { ...left, at: Date.now() });
+    };
   }, [scroller, place]);
 }
