@@ -10,7 +10,7 @@ import { toQuery, useParams, type Params } from "../lib/params";
 import { count } from "../lib/time";
 import { ActionDialog, type ActionRequest } from "../parts/ActionDialog";
 import { AsOf } from "../parts/AsOf";
-import { EmptyNotice, ErrorNotice, Loading } from "../parts/Notice";
+import { EmptyNotice, ErrorNotice, Loading, useStandingError } from "../parts/Notice";
 import { RowMenu, type MenuAction, type OpenMenu } from "../parts/RowMenu";
 import { ColumnsMenu } from "./ColumnsMenu";
 import { useColumnChoice, type Column } from "./columns";
@@ -99,6 +99,7 @@ export function ListPage<Row extends object>(props: Props<Row>) {
     [],
   );
 
+  const error = useStandingError(query);
   const rows = query.data?.rows ?? [];
   const chosen: Chosen = selection.everything
     ? {
@@ -147,8 +148,8 @@ export function ListPage<Row extends object>(props: Props<Row>) {
           </Button>
         </HStack>
       )}
-      {query.error && !query.data ? (
-        <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />
+      {error ? (
+        <ErrorNotice error={error} onRetry={() => void query.refetch()} />
       ) : query.isPending ? (
         <Loading what={props.label.toLowerCase()} />
       ) : (
