@@ -169,7 +169,8 @@ def test_no_page_breaks_the_rules_of_accessibility(stack: Stack) -> None:
             'afterbegin', '<button></button><p style="color: #bbb; background: #fff">pale</p>')""")
         assert {"button-name", "color-contrast"} <= violations(page).keys()
         # One run that is not there was asked for on purpose.
-        seen.complaints[:] = [one for one in seen.complaints if "404" not in one]
+        mine = ("runs/999999999", "Failed to load resource")
+        seen.complaints[:] = [one for one in seen.complaints if not any(m in one for m in mine)]
 
 
 def go(page: Page, path: str) -> None:
