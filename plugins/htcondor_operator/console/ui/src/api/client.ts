@@ -33,6 +33,8 @@ export const READ_PATIENCE_MS = 45_000;
 export const WRITE_PATIENCE_MS = 180_000;
 const UNKNOWN_OUTCOME =
   "The server has not answered: it is not known whether this was done. Look at the state before you try again.";
+const LOGIN_OVER =
+  "Your login is over. Log in again in another tab and go on here: what you typed stays.";
 const UNANSWERED: ReadonlySet<number> = new Set([0, 502, 504]);
 
 /** Return the absolute URL of a route of the console's API. */
@@ -55,6 +57,18 @@ export function loginUrl(): string {
 }
 
 export const leave = { to: (url: string): void => window.location.assign(url) };
+
+let stays = 0;
+
+/** Keep the page although the login is over, as long as something is typed; return what ends it. */
+export function stayHere(): () => void {
+  let over = false;
+  stays += 1;
+  return () => {
+    if (!over) stays -= 1;
+    over = true;
+  };
+}
 
 interface Detail {
   kind?: string;
@@ -85,6 +99,7 @@ async function call<T>(url: string, init: RequestInit, patience: number): Promis
     throw new ApiError(0, "no_answer", WORDS[0] as string);
   }
   if (response.status === 401) {
+    if (stays > 0) throw new ApiError(401, "not_logged_in", LOGIN_OVER);
     leave.to(loginUrl());
     throw new ApiError(401, "not_logged_in", "You are not logged in. The login page opens.");
   }

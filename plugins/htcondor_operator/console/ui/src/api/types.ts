@@ -382,4 +382,6 @@ export interface ActionAnswer {
   summary: string;
   items: PreviewItem[];
   done: number;
+  /** There is more: asked for again with it as `after`. */
+  next?: string | null;
 }

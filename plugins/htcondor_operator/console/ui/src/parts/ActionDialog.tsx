@@ -5,26 +5,21 @@
  * action be confirmed. The real answer says what was done.
  */
 
-import { Button, CloseButton, Dialog, HStack, Portal, Stack, Text } from "@chakra-ui/react";
+import { Button, CloseButton, Dialog, Portal, Stack, Text } from "@chakra-ui/react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
-import { perform, type Key } from "../api/bulk";
+import { perform, type BulkAnswer, type Key } from "../api/bulk";
+import { stayHere } from "../api/client";
 import { refresh } from "../api/queries";
-import type { ActionAnswer } from "../api/types";
-import { useDraft } from "../lib/draft";
 import { keepFocus } from "../lib/focus";
 import { sheet } from "../shell/styles";
+import { Answer, Done, outcomeWords } from "./ActionAnswer";
+import { Fields, useFields, type ActionField } from "./ActionFields";
 import { announce, Announcer } from "./Announcer";
 import { ErrorNotice, Loading } from "./Notice";
-import { Scrolled } from "./Scrolled";
 
-/** A further thing that an action needs. */
-export type ActionField =
-  | { name: string; label: string; kind: "number"; value: number; min?: number; max?: number }
-  | { name: string; label: string; kind: "text"; value: string }
-  | { name: string; label: string; kind: "flag"; value: boolean }
-  | { name: string; label: string; kind: "choice"; value: string; options: string[] };
+export type { ActionField } from "./ActionFields";
 
 export interface ActionRequest {
   title: string;
@@ -40,22 +35,21 @@ export interface ActionRequest {
   onDone?: () => void;
 }
 
-const MOST_ITEMS = 200;
 const FOCUS_CHECKS_MS = [500, 2_000, 6_000];
-
-type Values = Record<string, string | number | boolean>;
-
-function startValues(request: ActionRequest): Values {
-  return Object.fromEntries((request.fields ?? []).map((field) => [field.name, field.value]));
-}
+const NO_FIELDS: ActionField[] = [];
 
 /** The dialog; shown while there is a request. */
 export function ActionDialog(props: { request: ActionRequest | null; onClose: () => void }) {
   const { request, onClose } = props;
+  const [busy, setBusy] = useState(false);
   useEffect(() => {
     if (request === null) return undefined;
-    // The focus goes back to the button that opened it; which may go away with what was done.
+    // A login that is over must not take away what was typed.
+    const free = stayHere();
     return () => {
+      free();
+      setBusy(false);
+      // The focus goes back to the button that opened it; which may go away with what was done.
       for (const later of FOCUS_CHECKS_MS) setTimeout(keepFocus, later);
     };
   }, [request]);
@@ -64,8 +58,10 @@ export function ActionDialog(props: { request: ActionRequest | null; onClose: ()
       open={request !== null}
       size="lg"
       scrollBehavior="inside"
+      closeOnEscape={!busy}
+      closeOnInteractOutside={!busy}
       onOpenChange={(change) => {
-        if (!change.open) onClose();
+        if (!change.open && !busy) onClose();
       }}
     >
       <Portal>
@@ -73,10 +69,12 @@ export function ActionDialog(props: { request: ActionRequest | null; onClose: ()
         <Dialog.Positioner>
           <Dialog.Content css={sheet}>
             <Announcer />
-            {request && <Body request={request} onClose={onClose} />}
-            <Dialog.CloseTrigger asChild>
-              <CloseButton size="sm" aria-label="Dismiss" />
-            </Dialog.CloseTrigger>
+            {request && <Rounds key={request.title} request={request} onBusy={setBusy} onClose={onClose} />}
+            {!busy && (
+              <Dialog.CloseTrigger asChild>
+                <CloseButton size="sm" aria-label="Dismiss" />
+              </Dialog.CloseTrigger>
+            )}
           </Dialog.Content>
         </Dialog.Positioner>
       </Portal>
@@ -84,17 +82,50 @@ export function ActionDialog(props: { request: ActionRequest | null; onClose: ()
   );
 }
 
-function Body({ request, onClose }: { request: ActionRequest; onClose: () => void }) {
-  const client = useQueryClient();
-  const [reason, setReason] = useState("");
-  const [values, setValues] = useState(() => startValues(request));
-  useEffect(() => setValues(startValues(request)), [request]);
+interface BodyProps {
+  request: ActionRequest;
+  onBusy: (busy: boolean) => void;
+  onClose: () => void;
+}
 
+/** An action, and once more for what was left of it. */
+function Rounds(props: BodyProps) {
+  const { request } = props;
+  const [reason, setReason] = useState("");
+  const [left, setLeft] = useState<{ round: number; values: Key[] } | null>(null);
+  const asked: ActionRequest =
+    left && request.keys ? { ...request, keys: { field: request.keys.field, values: left.values } } : request;
+  return (
+    <Body {...props} key={left?.round ?? 0} request={asked} reason={reason} onReason={setReason}
+      onLeft={(values) => setLeft({ round: (left?.round ?? 0) + 1, values })} />
+  );
+}
+
+const BULK = 2;
+
+function Body(
+  props: BodyProps & { reason: string; onReason: (reason: string) => void; onLeft: (left: Key[]) => void },
+) {
+  const { request, onBusy, onClose, reason } = props;
+  const client = useQueryClient();
+  const fields = request.fields ?? NO_FIELDS;
+  const draft = useFields(fields);
   const [progress, setProgress] = useState("");
-  const tell = (done: number, all: number): void => setProgress(`${done} of ${all}`);
-  const body = { ...request.body, ...values };
+  const stop = useRef(false);
+  const [stopping, setStopping] = useState(false);
+  // Nothing goes on behind a page that was left.
+  useEffect(() => {
+    stop.current = false;
+    return () => {
+      stop.current = true;
+    };
+  }, []);
+  const tell = (done: number, all: number | null): void =>
+    setProgress(all === null ? `${done} so far` : `${done} of ${all}`);
+  const body = { ...request.body, ...draft.values };
+  const [opened] = useState(() => Date.now());
   const found = useQuery<readonly Key[] | null, Error>({
-    queryKey: ["preview", "keys", request],
+    queryKey: ["preview", "keys", request.title, opened],
     queryFn: async ({ signal }) => {
       const wanted = request.keys?.values;
       return typeof wanted === "function" ? wanted(signal) : (wanted ?? null);
@@ -111,35 +142,45 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
   };
   // A reason that is needed is not there yet while the preview is made.
   const asked = request.reasonRequired ? "-" : null;
-  const preview = useQuery<ActionAnswer, Error>({
-    queryKey: ["preview", request.path, body, found.dataUpdatedAt],
-    queryFn: ({ signal }) => perform(written, asked, true, tell, signal),
-    enabled: found.isSuccess,
+  const preview = useQuery<BulkAnswer, Error>({
+    queryKey: ["preview", request.path, body, opened, found.dataUpdatedAt],
+    queryFn: ({ signal }) => perform(written, asked, true, { progress: tell, signal }),
+    enabled: found.isSuccess && draft.settled,
     // Always what is so now, never a kept answer; and not again by itself while it is read.
     gcTime: 0,
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
     retry: false,
   });
-  const act = useMutation<ActionAnswer, Error>({
-    mutationFn: () => perform(written, reason.trim() || null, false, tell),
+  const act = useMutation<BulkAnswer, Error>({
+    mutationFn: () =>
+      perform(written, reason.trim() || null, false, { progress: tell, stopped: () => stop.current }),
+    onMutate: () => onBusy(true),
+    onSettled: () => onBusy(false),
     onSuccess: (answer) => {
-      announce(`${request.title}: done. ${answer.summary}`);
+      announce(`${request.title}: ${outcomeWords(answer)}. ${answer.summary}`);
       refresh(client);
       request.onDone?.();
     },
   });
 
-  const summary = preview.data?.summary;
+  const summary = draft.settled ? preview.data?.summary : undefined;
   useEffect(() => {
     if (summary) announce(`Preview: ${summary}`);
   }, [summary]);
 
-  const failed = found.error ?? preview.error;
+  const failed = found.error ?? (draft.settled ? preview.error : null);
   const possible = preview.data?.items.some((item) => item.why_not === null) ?? false;
   const ready =
-    preview.isSuccess && possible && !act.isPending && (!request.reasonRequired || reason.trim());
-  if (act.data) return <Done answer={act.data} title={request.title} onClose={onClose} />;
+    draft.settled && preview.isSuccess && possible && !act.isPending && (!request.reasonRequired || reason.trim());
+  const count = found.data?.length ?? BULK;
+  if (act.data) {
+    const { left } = act.data;
+    return (
+      <Done answer={act.data} title={request.title} onClose={onClose}
+        onAgain={left.length > 0 ? () => props.onLeft(left) : undefined} />
+    );
+  }
   return (
     <>
       <Dialog.Header>
@@ -147,15 +188,15 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
       </Dialog.Header>
       <Dialog.Body>
         <Stack gap="3">
-          <Fields request={request} values={values} onChange={setValues} />
-          {!failed && preview.isPending && <Loading what={`what would happen ${progress}`} />}
+          <Fields fields={fields} draft={draft} />
+          {draft.settled && !failed && preview.isPending && <Loading what={`what would happen ${progress}`} />}
           {failed && (
             <ErrorNotice
               error={failed}
               onRetry={() => void (found.error ? found.refetch() : preview.refetch())}
             />
           )}
-          {preview.data && <Answer answer={preview.data} />}
+          {draft.settled && preview.data && <Answer answer={preview.data} label="What will happen" />}
           <label>
             <Text fontSize="sm" as="span" display="block">
               Reason {request.reasonRequired ? "(needed)" : "(kept in the history of actions)"}
@@ -166,10 +207,17 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
               maxLength={500}
               aria-required={request.reasonRequired || undefined}
               value={reason}
-              onChange={(event) => setReason(event.target.value)}
+              onChange={(event) => props.onReason(event.target.value)}
             />
           </label>
           {act.isPending && <Loading what={`what is done ${progress}`} />}
+          {act.isPending && count >= BULK && (
+            <Text fontSize="sm" role="status">
+              {stopping
+                ? "It stops after this part, and says what was done."
+                : "It runs as long as this is open: what was done is shown here."}
+            </Text>
+          )}
           {act.error && (
             // What was typed stays; the preview is of what is so now.
             <ErrorNotice
@@ -185,9 +233,25 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
         </Stack>
       </Dialog.Body>
       <Dialog.Footer>
-        <Button size="sm" variant="outline" onClick={onClose}>
-          Cancel
-        </Button>
+        {act.isPending ? (
+          count >= BULK && (
+            <Button
+              size="sm"
+              variant="outline"
+              disabled={stopping}
+              onClick={() => {
+                stop.current = true;
+                setStopping(true);
+              }}
+            >
+              Stop after this part
+            </Button>
+          )
+        ) : (
+          <Button size="sm" variant="outline" onClick={onClose}>
+            Cancel
+          </Button>
+        )}
         <Button
           size="sm"
           colorPalette={request.danger ? "red" : "blue"}
@@ -196,133 +260,6 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
           onClick={() => act.mutate()}
         >
           {request.verb}
-        </Button>
-      </Dialog.Footer>
-    </>
-  );
-}
-
-function Fields(props: {
-  request: ActionRequest;
-  values: Values;
-  onChange: (values: Values) => void;
-}) {
-  const { request, values, onChange } = props;
-  if (!request.fields?.length) return null;
-  return (
-    <HStack gap="4" wrap="wrap">
-      {request.fields.map((field) => (
-        <label key={field.name}>
-          <Text fontSize="sm">{field.label}</Text>
-          <Field
-            field={field}
-            value={values[field.name] ?? field.value}
-            onChange={(value) => onChange({ ...values, [field.name]: value })}
-          />
-        </label>
-      ))}
-    </HStack>
-  );
-}
-
-function Field(props: {
-  field: ActionField;
-  value: string | number | boolean;
-  onChange: (value: string | number | boolean) => void;
-}) {
-  const { field, value, onChange } = props;
-  switch (field.kind) {
-    case "number":
-      return <NumberField field={field} value={Number(value)} onChange={onChange} />;
-    case "text":
-      return <DraftField value={String(value)} onChange={onChange} />;
-    case "flag":
-      return (
-        <input type="checkbox" checked={value === true} onChange={(event) => onChange(event.target.checked)} />
-      );
-    case "choice":
-      return (
-        <select className="owl-field" value={String(value)} onChange={(event) => onChange(event.target.value)}>
-          {field.options.map((option) => (
-            <option key={option}>{option}</option>
-          ))}
-        </select>
-      );
-  }
-}
-
-/** Each change asks for a preview: after a pause in typing. */
-function DraftField({ value, onChange }: { value: string; onChange: (value: string) => void }) {
-  const [draft, setDraft] = useDraft(value, onChange);
-  return <input className="owl-field" value={draft} onChange={(event) => setDraft(event.target.value)} />;
-}
-
-function NumberField(props: {
-  field: { min?: number; max?: number };
-  value: number;
-  onChange: (value: number) => void;
-}) {
-  const [draft, setDraft] = useDraft(String(props.value), (text) => {
-    if (text.trim() !== "" && Number.isInteger(Number(text))) props.onChange(Number(text));
-  });
-  return (
-    <input className="owl-field" type="number" min={props.field.min} max={props.field.max} value={draft}
-      onChange={(event) => setDraft(event.target.value)} />
-  );
-}
-
-function Answer({ answer }: { answer: ActionAnswer }) {
-  const shown = answer.items.slice(0, MOST_ITEMS);
-  return (
-    <Stack gap="2">
-      <Text fontWeight="medium">{answer.summary}</Text>
-      {shown.length > 0 && (
-        <Scrolled label="What will happen" maxH="40vh" borderWidth="1px" borderRadius="sm">
-          <table className="owl-table" aria-label="What will happen">
-            <thead>
-              <tr>
-                <th scope="col" style={{ width: "35%" }}>What</th>
-                <th scope="col">Will</th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map((item) => (
-                <tr key={item.key}>
-                  <td className="owl-wrap">{item.name}</td>
-                  <td className="owl-wrap">
-                    {item.why_not === null ? (
-                      item.will
-                    ) : (
-                      <span className="owl-muted">not possible: {item.why_not}</span>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scrolled>
-      )}
-      {answer.items.length > MOST_ITEMS && (
-        <Text fontSize="xs" color="fg.muted">
-          and {answer.items.length - MOST_ITEMS} more
-        </Text>
-      )}
-    </Stack>
-  );
-}
-
-function Done(props: { answer: ActionAnswer; title: string; onClose: () => void }) {
-  return (
-    <>
-      <Dialog.Header>
-        <Dialog.Title>{props.title}: done</Dialog.Title>
-      </Dialog.Header>
-      <Dialog.Body>
-        <Answer answer={props.answer} />
-      </Dialog.Body>
-      <Dialog.Footer>
-        <Button size="sm" autoFocus onClick={props.onClose}>
-          Close
         </Button>
       </Dialog.Footer>
     </>

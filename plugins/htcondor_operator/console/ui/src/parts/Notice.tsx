@@ -1,10 +1,10 @@
 /** What is shown when there is nothing to show: an error or an empty list, and what to do. */
 
-import { Alert, Box, Button, EmptyState, HStack, Spinner, Text, VStack } from "@chakra-ui/react";
+import { Alert, Box, Button, EmptyState, HStack, Link, Spinner, Text, VStack } from "@chakra-ui/react";
 import { Inbox } from "lucide-react";
 import { useRef, type ReactNode } from "react";
 
-import { ApiError } from "../api/client";
+import { ApiError, loginUrl } from "../api/client";
 
 /** Words for an error of any sort. */
 export function errorWords(error: unknown): { kind: string; message: string } {
@@ -27,7 +27,17 @@ export function ErrorNotice({ error, onRetry, retry = "Try again" }: ErrorProps)
       <Alert.Indicator />
       <Alert.Content>
         <Alert.Title>{kind.replaceAll("_", " ")}</Alert.Title>
-        <Alert.Description>{message}</Alert.Description>
+        <Alert.Description>
+          {message}
+          {error instanceof ApiError && error.status === 401 && (
+            <>
+              {" "}
+              <Link href={loginUrl()} target="_blank" rel="noopener" colorPalette="blue">
+                Log in (new tab)
+              </Link>
+            </>
+          )}
+        </Alert.Description>
       </Alert.Content>
       {onRetry && (
         <Button size="xs" variant="outline" onClick={onRetry}>

@@ -19,6 +19,8 @@ const WORDS: Record<RunAction, { label: string; verb: string; danger?: boolean }
   retry_from: { label: "Retry from a node", verb: "Retry" },
 };
 
+const NODE = /^[A-Za-z0-9_.+@:-]{1,200}$/;
+
 export const RUN_ACTIONS = Object.keys(WORDS) as RunAction[];
 
 interface Details {
@@ -38,11 +40,18 @@ export function runRequest(
 ): ActionRequest {
   const fields: ActionField[] = [];
   if (action === "priority") {
-    fields.push({ name: "priority", label: "Priority (higher is sooner)", kind: "number", value: details.priority ?? 0 });
+    fields.push({ name: "priority", label: "Priority (higher is sooner)", kind: "number", value: details.priority ?? 0, min: -10_000, max: 10_000 });
   }
   const nodes = details.nodes ?? [];
   if (action === "retry_from" && nodes.length === 0) {
-    fields.push({ name: "node", label: "From node (as in the template)", kind: "text", value: details.node ?? "" });
+    fields.push({
+      name: "node",
+      label: "From node (as in the template)",
+      kind: "text",
+      value: details.node ?? "",
+      pattern: NODE,
+      hint: "Type the node's name, as the graph of a run shows it.",
+    });
   } else if (action === "retry_from") {
     const start = details.node && nodes.includes(details.node) ? details.node : (nodes[0] as string);
     fields.push({ name: "node", label: "From node", kind: "choice", value: start, options: [...nodes] });
