@@ -6,6 +6,7 @@ application, scheduler and auth manager, and a database with its real tables.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,6 +21,11 @@ CLEAN = (
     "TRUNCATE owl_run, owl_attempt, owl_node, owl_command, owl_flow, owl_audit, owl_queue, "
     "owl_queue_history, owl_queue_tally, owl_campaign, owl_campaign_member, owl_arrival, owl_slot"
 )
+
+
+@pytest.fixture(autouse=True)
+def clean(web: Any) -> None:
+    sql(CLEAN)
 
 
 @pytest.fixture
@@ -230,17 +236,18 @@ def test_what_goes_wrong_with_one_run_is_told_and_the_others_go_on(
     assert sql("SELECT subject FROM owl_audit") == [(f"run {third}",)]
 
 
-@pytest.mark.parametrize("reason", ["bell\x07", "nul\x00", "half \ud800"])
-def test_text_that_cannot_be_kept_is_refused(web: Any, failed: dict[int, str], reason: str) -> None:
-    import json
-
-    answer = web.post(
-        "/owl/api/runs/actions", headers={**cookie("op"), "Content-Type": "application/json"},
-        content=json.dumps({"action": "rescue", "run_keys": list(failed), "reason": reason}),
-    )  # fmt: skip
-    assert answer.status_code == 422, answer.text
-    assert "reason" in answer.text
+def test_text_that_cannot_be_kept_is_refused(web: Any, failed: dict[int, str]) -> None:
+    for reason in ("bell\x07", "nul\x00", "half \ud800"):
+        answer = web.post(
+            "/owl/api/runs/actions",
+            headers={**cookie("op"), "Content-Type": "application/json"},
+            content=json.dumps({"action": "rescue", "run_keys": list(failed), "reason": reason}),
+        )
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["detail"][0]["loc"] == ["body", "reason"]
     assert {n for _, n in clears()} == {0}
+    # Ends of lines are text.
+    assert act(web, action="rescue", run_keys=list(failed)[:1], reason="a\nb").json()["done"] == 1
 
 
 def test_filters_that_cannot_be_kept_are_refused(web: Any) -> None:

@@ -14,7 +14,7 @@ from tests.integration.test_executor import EXECUTORS
 
 
 @pytest.mark.database
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_scenarios(postgres: Any, state_dir: Path) -> None:
     url = postgres.ensure_database("airflow_console")
     home = state_dir / "airflow_console"
@@ -31,7 +31,7 @@ def test_scenarios(postgres: Any, state_dir: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-12000:] + done.stderr[-3000:]

@@ -46,7 +46,7 @@ def test_slots_jobs_and_machines(pool: Any, database: str, tmp_path: Path) -> No
             assert machine["memory_mb"] > 0
             assert machine["busy_slots"] >= 1
             assert "CondorVersion" in machine["software"]
-            jobs = [s["job"] for s in pool_rows.slots_of(cur, machine["machine"])]
+            jobs = [s["job"] for s in pool_rows.slots_of(cur, machine["machine"], [])]
             assert f"{cluster}.0" in jobs
             # A machine that the collector does not know any more has left; it may come again.
             write_snapshot(cur, [], [])
