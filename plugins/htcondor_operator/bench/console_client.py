@@ -109,9 +109,8 @@ def _corners(web: Any, headers: dict[str, str]) -> Iterator[dict[str, Any]]:
 
     first, last = (rows("/flow", sort=sort, limit=1)[0] for sort in ("created", "-created"))
     named = [row["fingerprint"] for row in rows("/errors") if row["fingerprint"]]
-    span = console_sweep.Span(
-        *(datetime.fromisoformat(row["created_at"]) for row in (first, last)), named[0]
-    )
+    began, ended = (datetime.fromisoformat(row["created_at"]) for row in (first, last))
+    span = console_sweep.Span(began, ended, named[0])
     middles = {
         "/flow": rows("/flow", sort="created", limit=1, since=span.at(0.5))[0],
         "/products": rows("/products", sort="archived", limit=1, since=span.at(0.1))[0],

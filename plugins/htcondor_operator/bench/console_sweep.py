@@ -141,4 +141,4 @@ def cursor(question: Question, row: Mapping[str, Any]) -> str:
 
 def _has(query: Mapping[str, Any], middle: str) -> bool:
     """Return whether a page may begin in the middle: no page leads there past a limit."""
-    return query.get("since", middle) <= middle <= query.get("until", middle)
+    return bool(query.get("since", middle) <= middle <= query.get("until", middle))
