@@ -15,8 +15,8 @@ from typing import Any
 import psycopg2
 
 from htcondor_operator.alerts.configuration import load_alerting
-from htcondor_operator.alerts.rules import Severity
 from htcondor_operator.alerts.couriers import tell
+from htcondor_operator.alerts.rules import Severity
 from htcondor_operator.alerts.words import Told
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.blackboard.poller_rows import is_paused
