@@ -15,7 +15,7 @@ import yaml
 from playwright.sync_api import expect
 
 from htcondor_operator.launcher.api import ApiError
-from tests.e2e.browser import console
+from tests.e2e.browser import Console, console
 from tests.e2e.conftest import beside
 from tests.e2e.live_stack import ROOT, Stack, until
 from tests.integration.alerts_support import (
@@ -67,10 +67,13 @@ def test_a_storm_is_told_once_to_each_until_somebody_takes_care_and_when_it_is_o
         viewer_only_looks(stack, number)
         link = re.search(r"console: (\S+)", hook["text"])
         assert link, hook["text"]
-        acknowledge(stack, number, link[1])
-        until("the time to tell it again is over", lambda: is_silent(stack, number))
-        assert not after_ack(stack, number)
-        rescue(stack, names)
+        with console(stack) as seen:
+            acknowledge(seen, number, link[1])
+            until("the time to tell it again is over", lambda: is_silent(stack, number))
+            assert not after_ack(stack, number)
+            for name in names:
+                (stack.control / f"{name}.STORM.fail").unlink()
+            rescue(seen, names)
         over = until("its end is told", lambda: [b for b in posts(receiver, "/hook") if is_over(b)])
         until("its end is mailed", lambda: [m for m in letters(mailbox) if "OVER" in subject(m)])
     assert [body["id"] for body in over] == [number]
@@ -176,25 +179,24 @@ def viewer_only_looks(stack: Stack, number: int) -> None:
         assert (status, told["detail"]["kind"]) == (403, "forbidden")
 
 
-def acknowledge(stack: Stack, number: int, link: str) -> None:
+def acknowledge(seen: Console, number: int, link: str) -> None:
     """From the link in the message, by way of the cause."""
-    with console(stack) as seen:
-        page = seen.page
-        assert link == f"{seen.address}/plugin/owl/alerts?id={number}"
-        page.goto(link)
-        row = seen.row("STORM")
-        expect(row).to_have_count(1)
-        expect(row).to_contain_text("mail: told")
-        expect(page.get_by_role("link", name=re.compile("^Alerts"))).to_contain_text(
-            re.compile(r"[1-9]\d* open alerts?, not acknowledged")
-        )
-        row.get_by_role("link", name=re.compile("its cause")).click()
-        cause = seen.row("STORM", "was told to fail")
-        expect(cause.get_by_role("link", name=str(STORM), exact=True)).to_be_visible()
-        page.go_back()
-        row.get_by_role("button", name=re.compile("^Acknowledge")).click()
-        seen.confirm("Acknowledge", "nothing more is sent", reason="a new dark is made")
-        expect(row).to_contain_text("operator: a new dark is made")
+    page = seen.page
+    assert link == f"{seen.address}/plugin/owl/alerts?id={number}"
+    page.goto(link)
+    row = seen.row("STORM")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("mail: told")
+    expect(page.get_by_role("link", name=re.compile("^Alerts"))).to_contain_text(
+        re.compile(r"[1-9]\d* open alerts?, not acknowledged")
+    )
+    row.get_by_role("link", name=re.compile("its cause")).click()
+    cause = seen.row("STORM", "was told to fail")
+    expect(cause.get_by_role("link", name=str(STORM), exact=True)).to_be_visible()
+    page.go_back()
+    row.get_by_role("button", name=re.compile("^Acknowledge")).click()
+    seen.confirm("Acknowledge", "nothing more is sent", reason="a new dark is made")
+    expect(row).to_contain_text("operator: a new dark is made")
 
 
 def is_silent(stack: Stack, number: int) -> bool:
@@ -216,12 +218,9 @@ def after_ack(stack: Stack, number: int) -> list[dict[str, Any]]:
     )
 
 
-def rescue(stack: Stack, names: list[str]) -> None:
-    for name in names:
-        (stack.control / f"{name}.STORM.fail").unlink()
-    with console(stack) as seen:
-        seen.open("errors?node=STORM")
-        seen.choose(seen.row("STORM", "was told to fail"), f"Rescue all {STORM}")
-        seen.confirm("Rescue", *names)
-        seen.open("alerts?state=closed&rule=dataset_failed")
-        expect(seen.row("STORM").first).to_contain_text("operator: a new dark is made")
+def rescue(seen: Console, names: list[str]) -> None:
+    seen.open("errors?node=STORM")
+    seen.choose(seen.row("STORM", "was told to fail"), f"Rescue all {STORM}")
+    seen.confirm("Rescue", *names)
+    seen.open("alerts?state=closed&rule=dataset_failed")
+    expect(seen.row("STORM").first).to_contain_text("operator: a new dark is made")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import TIMEOUT_MAX, Thread
 from typing import Any
 
 from htcondor_operator.alerts.configuration import make_notifier
@@ -75,15 +75,23 @@ class Couriers:
         return bool(self._under_way)
 
     def send(self, channel: Channel, told: Told, number: int = 0) -> None:
-        """Begin to send a message; :meth:`next` says what became of it."""
+        """Begin to send a message; :meth:`next` says what became of it.
+
+        The notifier is made here: to import a provider takes seconds on a busy machine, which are
+        not the receiver's.
+        """
+        key = (channel.name, number)
+        try:
+            notifier = make_notifier(channel)
+        except Exception as error:  # also of a module that breaks while it is imported
+            self._under_way[key] = (float("inf"), 0.0)
+            self._outcomes.put(Outcome(*key, error))
+            return
         now = time.monotonic()
         ends_at = min(now + channel.timeout_s, self._ends_at)
-        self._under_way[channel.name, number] = (ends_at, ends_at - now)
+        self._under_way[key] = (ends_at, ends_at - now)
         Thread(
-            target=self._deliver,
-            args=(channel, told, number),
-            name=f"channel {channel.name}",
-            daemon=True,
+            target=self._deliver, args=(notifier, told, key), name=f"channel {key}", daemon=True
         ).start()
 
     def next(self) -> Outcome:
@@ -95,7 +103,8 @@ class Couriers:
         key = min(self._under_way, key=lambda each: self._under_way[each][0])
         ends_at, limit = self._under_way[key]
         try:
-            outcome = self._outcomes.get(timeout=max(0.0, ends_at - time.monotonic()))
+            left = min(max(0.0, ends_at - time.monotonic()), TIMEOUT_MAX)
+            outcome = self._outcomes.get(timeout=left)
         except Empty:
             del self._under_way[key]
             self._given_up.add(key)
@@ -107,21 +116,16 @@ class Couriers:
         del self._under_way[key]
         return outcome
 
-    def _deliver(self, channel: Channel, told: Told, number: int) -> None:
+    def _deliver(self, notifier: Any, told: Told, key: tuple[str, int]) -> None:
         error: Exception | None = None
         try:
-            deliver(channel, told, self._context)
+            members = told.members or (told,)
+            notifier({"dag": None, **self._context, "alert": told, "alerts": members})
         except Exception as raised:  # whatever a notifier raises
             error = raised
-        except BaseException as raised:  # sys.exit() in a notifier: this thread's end only
+        except BaseException as raised:  # sys.exit() in a notifier is no end of the task's
             error = RuntimeError(f"{type(raised).__name__}: {raised}")
-        self._outcomes.put(Outcome(channel.name, number, error))
-
-
-def deliver(channel: Channel, told: Told, context: Mapping[str, Any]) -> None:
-    """Have a channel's notifier send one message, however long that takes."""
-    notifier = make_notifier(channel)
-    notifier({"dag": None, **context, "alert": told, "alerts": told.members or (told,)})
+        self._outcomes.put(Outcome(*key, error))
 
 
 def tell(
