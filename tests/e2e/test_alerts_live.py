@@ -30,7 +30,7 @@ from tests.integration.alerts_support import (
 
 STORM = 4
 """Datasets that fail for one cause; no other test lets so many."""
-REPEAT_S = 8
+REPEAT_S = 15
 RULE = {"datasets": STORM, "wait": 6, "calm": 3, "repeat": REPEAT_S}
 CONNECTIONS = ("e2e_mail", "e2e_slack")
 OPENED = f"OWL ERROR: {STORM} datasets failed in STORM"
