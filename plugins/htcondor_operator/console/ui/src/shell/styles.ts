@@ -111,21 +111,27 @@ export const sheet: SystemStyleObject = {
   // The controls stay in sight when the table is wider than the window.
   "& .owl-table .owl-pinned": { position: "sticky", right: 0, bg: "bg", px: "1", textAlign: "center" },
   "& .owl-table th.owl-pinned": { bg: "bg.muted", zIndex: 2 },
-  // Long tables: each row is a grid of its own, so that the browser lays out only rows in sight.
-  // Rows of a real table cannot be left out; the roles that `display` takes away are in the markup.
+  // The lists: each row is a grid of its own, so that rows which are not in view can be left out.
+  // The roles that `display` takes away are in the markup.
+  "& .owl-scroll": { overflow: "auto", containerType: "inline-size", scrollPaddingTop: "32px" },
+  // Rows that are drawn while one scrolls have their own place: the browser must not correct it.
+  "& .owl-scroll[data-partly]": { overflowAnchor: "none" },
   "& .owl-rows, & .owl-rows > thead, & .owl-rows > tbody": { display: "block" },
   "& .owl-rows > thead": { position: "sticky", top: 0, zIndex: 2 },
   "& .owl-rows > thead > tr, & .owl-rows > tbody > .owl-row": {
     display: "grid",
     gridTemplateColumns: "var(--owl-columns)",
   },
-  "& .owl-rows > tbody > .owl-row": { contentVisibility: "auto", containIntrinsicSize: "auto 31px" },
+  "& .owl-rows > tbody > .owl-gap": { display: "block" },
+  "& .owl-rows > tbody > .owl-gone > td:not(.owl-pinned)": { opacity: 0.55 },
   "& .owl-rows > thead > tr > th": { position: "static", minWidth: 0 },
   "& .owl-rows > thead > tr > th.owl-pinned": { position: "sticky" },
   "& .owl-rows > tbody > .owl-row > td": { minWidth: 0, height: "auto", minHeight: "30px", lineHeight: "1.5rem" },
   "& .owl-rows > tbody > .owl-detail, & .owl-rows > tbody > .owl-detail > td": { display: "block" },
   // A block's height is what is said, not the least as for a cell.
-  "& .owl-rows > tbody > .owl-detail > td": { height: "auto" },
+  // What is expanded is as wide as the view, not as the table: nothing of it is far to the right.
+  "& .owl-rows > tbody > .owl-detail > td": { height: "auto", overflow: "visible" },
+  "& .owl-detail-view": { position: "sticky", left: "3", width: "calc(100cqw - 1.5rem)" },
   "& .owl-grid": { bg: "border.subtle" },
   "& .owl-table td.owl-wrap": { whiteSpace: "normal", overflowWrap: "anywhere" },
   "& .owl-table tbody tr.owl-row:hover > td": { bg: "bg.subtle" },

@@ -85,7 +85,7 @@ export function CampaignsPage() {
     <ListPage<Campaign>
       id="campaigns"
       label="Campaigns"
-      noun="campaigns"
+      noun="campaign"
       path="campaigns"
       columns={COLUMNS}
       filters={FILTERS}

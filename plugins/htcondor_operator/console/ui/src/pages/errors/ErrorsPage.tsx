@@ -196,7 +196,7 @@ export function ErrorsPage() {
     <ListPage<ErrorGroup>
       id="errors"
       label="Errors"
-      noun="causes"
+      noun="cause"
       path="errors"
       columns={COLUMNS}
       filters={filters}

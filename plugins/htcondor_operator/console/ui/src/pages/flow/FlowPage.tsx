@@ -44,7 +44,7 @@ export function FlowPage() {
       { kind: "multi", name: "status", label: "Status", options: RUN_STATES },
       { kind: "multi", name: "workflow", label: "Workflow", options: (me?.workflows ?? []).map((value) => ({ value })) },
       { kind: "multi", name: "instrument", label: "Instrument", options: counted(totals?.instrument) },
-      { kind: "text", name: "node", label: "Node", width: "7rem" },
+      { kind: "multi", name: "node", label: "Node", options: (me?.nodes ?? []).map((value) => ({ value })) },
       {
         kind: "multi",
         name: "error",
@@ -71,7 +71,7 @@ export function FlowPage() {
     <ListPage<FlowRow>
       id="flow"
       label="Data flow"
-      noun="runs"
+      noun="run"
       path="flow"
       columns={FLOW_COLUMNS}
       filters={filters}

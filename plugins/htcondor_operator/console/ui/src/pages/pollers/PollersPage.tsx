@@ -178,7 +178,7 @@ function Arrivals({ quarantine }: { quarantine: boolean }) {
     <ListPage<Arrival>
       id={quarantine ? "quarantine" : "arrivals"}
       label={quarantine ? "Quarantine" : "Deliveries"}
-      noun="files"
+      noun="file"
       path="pollers/arrivals"
       extra={quarantine ? { state: "quarantined" } : undefined}
       columns={COLUMNS}

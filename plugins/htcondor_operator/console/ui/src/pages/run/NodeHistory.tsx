@@ -10,19 +10,20 @@ import { ExitCode } from "../../parts/ExitCode";
 import { Loaded } from "../../parts/Notice";
 import { StateBadge } from "../../parts/StateBadge";
 
+/** What is read of a node that failed comes first: no part of it is out of sight in a small window. */
 const HEADS: [string, number | undefined, string?][] = [
   ["Attempt", 90],
   ["Node", 130],
   ["Try", 44, "owl-num"],
   ["State", 100],
   ["Exit", 80, "owl-num"],
+  ["Log", 50],
+  ["Why", 260],
   ["Start (UTC)", 150, "owl-num"],
   ["Completion (UTC)", 150, "owl-num"],
   ["Took", 92, "owl-num"],
   ["Host", 170],
   ["Job", 80, "owl-num"],
-  ["Why", 260],
-  ["", 60],
 ];
 
 /** The expanded row's content. */
@@ -57,7 +58,7 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
   );
   return (
     <div style={{ overflowX: "auto" }}>
-      <table className="owl-table" aria-label="Nodes of all attempts" style={{ minWidth: 1410 }}>
+      <table className="owl-table" aria-label="Nodes of all attempts" style={{ minWidth: 1396 }}>
         <thead>
           <tr>
             {HEADS.map(([label, width, className], index) => (
@@ -81,15 +82,6 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
               <td className="owl-num">
                 <ExitCode exit={node} />
               </td>
-              <td className="owl-num">{stamp(node.started_at)}</td>
-              <td className="owl-num">{stamp(node.ended_at)}</td>
-              <td className="owl-num">{duration(between(node.started_at, node.ended_at))}</td>
-              <td title={node.slot ?? undefined}>{node.host}</td>
-              <td className="owl-num">{node.cluster === null ? "" : `${node.cluster}.${node.proc ?? 0}`}</td>
-              <td className="owl-wrap">
-                {node.hold_reason ?? node.reason ??
-                  (node.carried_from ? `done in attempt ${node.carried_from}` : node.exit_code ? node.exit_sentence : "")}
-              </td>
               <td>
                 {node.started_at && (
                   <RouterLink
@@ -101,6 +93,15 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
                   </RouterLink>
                 )}
               </td>
+              <td className="owl-wrap">
+                {node.hold_reason ?? node.reason ??
+                  (node.carried_from ? `done in attempt ${node.carried_from}` : node.exit_code ? node.exit_sentence : "")}
+              </td>
+              <td className="owl-num">{stamp(node.started_at)}</td>
+              <td className="owl-num">{stamp(node.ended_at)}</td>
+              <td className="owl-num">{duration(between(node.started_at, node.ended_at))}</td>
+              <td title={node.slot ?? undefined}>{node.host}</td>
+              <td className="owl-num">{node.cluster === null ? "" : `${node.cluster}.${node.proc ?? 0}`}</td>
             </tr>
           ))}
         </tbody>
