@@ -409,6 +409,26 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sql("TRUNCATE owl_product")
 
 
+def test_a_query_that_takes_too_long_says_what_to_do(
+    web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from htcondor_operator.console import database
+
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.2)
+    database.connections.forget()
+    with closing(psycopg2.connect(Settings.from_environment().database_url)) as other:
+        other.cursor().execute("LOCK owl_flow_tally, owl_flow IN ACCESS EXCLUSIVE MODE")
+        for path in ("/flow", "/flow/totals", "/errors"):
+            answer = web.get(f"/owl/api{path}", headers=bearer("viewer"))
+            assert answer.status_code == 503, path
+            assert answer.json()["detail"] == {
+                "kind": "unavailable",
+                "message": "The database took too long. Narrow the filter, or try again.",
+            }
+    database.connections.forget()
+    assert web.get("/owl/api/flow", headers=bearer("viewer")).status_code == 200
+
+
 def test_products_are_found_by_name_target_and_cone(web: Any, shelf: Path) -> None:
     def found(**query: Any) -> list[str]:
         return sorted(row["dataset"] for row in get(web, "/products", **query)["rows"])
@@ -423,6 +443,28 @@ def test_products_are_found_by_name_target_and_cone(web: Any, shelf: Path) -> No
     assert page["rows"][0]["preview"]
     rest = get(web, "/products", sort="dataset", limit=2, cursor=page["next"])
     assert [r["dataset"] for r in rest["rows"]] == ["d2"]
+    sql("UPDATE owl_product SET observed_at = '2026-05-01' WHERE dataset = 'd1'")
+    sql("UPDATE owl_product SET observed_at = '2026-07-01' WHERE dataset = 'd2'")
+    sql("UPDATE owl_product SET archived_at = now() - interval '1 day' WHERE dataset = 'd1'")
+    for sort, order in {
+        "observed": ["d0", "d1", "d2"], "-observed": ["d2", "d1", "d0"],
+        "archived": ["d1", "d0", "d2"], "-dataset": ["d2", "d1", "d0"],
+    }.items():  # fmt: skip
+        # Walked by an index, and collected.
+        for many in ({}, {"target": "ngc"}, {"instrument": "ACS"}):
+            rows: list[str] = []
+            cursor: dict[str, str] = {}
+            for _ in order:
+                page = get(web, "/products", sort=sort, limit=1, **many, **cursor)
+                rows += [r["dataset"] for r in page["rows"]]
+                cursor = {"cursor": page["next"]}
+            assert (rows, page["next"]) == (order, None), (sort, many)
+        for span, inside in (
+            ({"since": "2026-06-01T00:00:00Z"}, ["d2"]),
+            ({"until": "2026-06-01T00:00:00Z"}, ["d1"]),
+            ({"since": "2026-07-01T00:00:00Z", "until": "2026-06-01T00:00:00Z"}, []),
+        ):
+            assert found(sort=sort, **span) == inside
     for query in ({"ra": 1}, {"ra": 400, "dec": 0, "radius": 1}):
         answer = web.get("/owl/api/products", params=query, headers=bearer("viewer"))
         assert answer.status_code == 422

@@ -51,6 +51,19 @@ const swatches = Object.fromEntries(
   PALETTES.map((palette) => [`& .owl-swatch-${palette}`, { bg: `${palette}.solid` }]),
 );
 
+/** For screen readers alone. */
+export const HIDDEN = {
+  position: "absolute",
+  width: "1px",
+  height: "1px",
+  margin: "-1px",
+  padding: 0,
+  overflow: "hidden",
+  clipPath: "inset(50%)",
+  whiteSpace: "nowrap",
+  borderWidth: 0,
+} as const;
+
 const mono = { fontFamily: "mono", fontVariantNumeric: "tabular-nums" };
 
 export const sheet: SystemStyleObject = {
@@ -132,10 +145,13 @@ export const sheet: SystemStyleObject = {
   // What is expanded is as wide as the view, not as the table: nothing of it is far to the right.
   "& .owl-rows > tbody > .owl-detail > td": { height: "auto", overflow: "visible" },
   "& .owl-detail-view": { position: "sticky", left: "3", width: "calc(100cqw - 1.5rem)" },
-  "& .owl-grid": { bg: "border.subtle" },
+  "& .owl-grid": { bg: "border" },
+  "& .owl-hidden": HIDDEN,
   "& .owl-table td.owl-wrap": { whiteSpace: "normal", overflowWrap: "anywhere" },
   "& .owl-table tbody tr.owl-row:hover > td": { bg: "bg.subtle" },
   "& .owl-table tbody tr.owl-row[aria-selected=true] > td": { bg: "blue.subtle" },
+  // Blue on light blue is too weak to read.
+  "& .owl-table tbody tr.owl-row[aria-selected=true] a.owl-link": { color: "fg", textDecoration: "underline" },
   "& .owl-table tbody tr.owl-detail > td": { whiteSpace: "normal", bg: "bg.subtle", p: "3" },
   "& .owl-table input[type=checkbox]": { cursor: "pointer", verticalAlign: "middle" },
   "& .owl-icon-button": {
@@ -169,6 +185,8 @@ export const sheet: SystemStyleObject = {
     overflow: "hidden",
     bg: "bg.emphasized",
   },
+  "& td .owl-bar": { flex: "1", minWidth: "3rem" },
+  "& .owl-barred": { display: "flex", alignItems: "center", gap: "2", height: "1.5rem", fontVariantNumeric: "tabular-nums" },
   "& .owl-node": {
     position: "absolute",
     display: "flex",
@@ -184,8 +202,10 @@ export const sheet: SystemStyleObject = {
     overflow: "hidden",
   },
   "& .owl-node[aria-pressed=true]": { borderColor: "blue.solid", borderWidth: "2px" },
-  "& .owl-edge": { stroke: "border.emphasized", fill: "none", strokeWidth: 1.5 },
-  "& .owl-arrow": { fill: "border.emphasized" },
+  // What runs now is found at once, also without colours: its border is thick and doubled.
+  "& .owl-node[data-current]": { borderColor: "blue.solid", borderWidth: "3px", borderStyle: "double" },
+  "& .owl-row[data-current] > td:first-of-type": { boxShadow: "inset 3px 0 0 var(--chakra-colors-blue-solid)" },
+  "& .owl-edge": { bg: "fg.subtle" },
   "& .owl-log": { ...mono, fontSize: "xs", lineHeight: "1.3rem" },
   "& .owl-log-line": { display: "flex", whiteSpace: "pre-wrap", overflowWrap: "anywhere" },
   "& .owl-log-line:target, & .owl-log-line[data-marked=true]": { bg: "yellow.subtle" },
@@ -210,4 +230,9 @@ export const sheet: SystemStyleObject = {
     minWidth: 0,
   },
   "& .owl-field:is(textarea)": { height: "auto", py: "1", width: "100%" },
+  "& .owl-field::placeholder": { color: "fg.muted", opacity: 1 },
+  // Not none: menus and dialogs wait for the end of their animation.
+  "@media (prefers-reduced-motion: reduce)": {
+    "&, & *": { animationDuration: "0.01ms !important", transitionDuration: "0.01ms !important" },
+  },
 };

@@ -10,7 +10,7 @@ import { toQuery, useParams, type Params } from "../lib/params";
 import { count, counted, nouns } from "../lib/time";
 import { ActionDialog, type ActionRequest } from "../parts/ActionDialog";
 import { AsOf } from "../parts/AsOf";
-import { EmptyNotice, ErrorNotice, Loading } from "../parts/Notice";
+import { EmptyNotice, ErrorNotice, Loading, useStandingError } from "../parts/Notice";
 import { RowMenu, type MenuAction, type OpenMenu } from "../parts/RowMenu";
 import { ColumnsMenu } from "./ColumnsMenu";
 import { useColumnChoice, type Column } from "./columns";
@@ -121,6 +121,7 @@ export function ListPage<Row extends object>(props: Props<Row>) {
   const using = engaged.on || menu !== null || request !== null;
   const held = useHeld<Row>(query.data?.rows ?? NO_ROWS, keyOf, using, place);
   const rows = held.rows;
+  const error = useStandingError(query);
   const chosen: Chosen = selection.everything
     ? {
         keys: (signal) =>
@@ -141,8 +142,8 @@ export function ListPage<Row extends object>(props: Props<Row>) {
           <ColumnsMenu columns={columns} choice={choice} onChange={setChoice} />
         </HStack>
       </Flex>
-      {query.error && !query.data ? (
-        <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />
+      {error ? (
+        <ErrorNotice error={error} onRetry={() => void query.refetch()} />
       ) : query.isPending ? (
         <Loading what={props.label.toLowerCase()} />
       ) : (
