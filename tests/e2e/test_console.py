@@ -18,7 +18,8 @@ from tests.e2e.live_stack import ROOT, Stack, until
 
 SENTENCE = "28 preview_error: The preview could not be made."
 WRITE_CONTROLS = re.compile(
-    "^(Rescue|Hold|Release|Remove|Priority|Retry from|Stop|Start|Pause|Resume|Cancel|Delete|Accept)"
+    "^(Rescue|Hold|Release|Remove|Priority|Retry from|Stop|Start|Pause|Resume|Cancel|Delete|Accept"
+    "|Acknowledge)"
 )
 
 
@@ -257,6 +258,7 @@ def test_viewer_sees_everything_and_changes_nothing(stack: Stack) -> None:
     drill.start()
     drill.until_ended("failed", 1)
     pages = (
+        "alerts",
         "errors",
         "queue",
         "history",

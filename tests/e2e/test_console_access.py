@@ -48,7 +48,7 @@ def test_operator_needs_no_pointer(stack: Stack) -> None:
     with console(stack) as seen:
         page = seen.page
         seen.open(f"flow?search={drill.dataset}")
-        page.get_by_role("link", name=drill.dataset).wait_for()
+        page.get_by_role("link", name=drill.dataset, exact=True).wait_for()
         tab_to(page, page.get_by_role("button", name=f"Nodes of {drill.dataset}"))
         page.keyboard.press("Enter")
         expect(seen.row("failed", SENTENCE)).to_be_visible()
