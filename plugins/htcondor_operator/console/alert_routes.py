@@ -19,6 +19,7 @@ from htcondor_operator.console.models import (
     Item,
     Limit,
     Listed,
+    Number,
     Outcome,
     Write,
 )
@@ -48,7 +49,7 @@ class AlertWrite(Write):
     """Alerts to be acknowledged."""
 
     action: AlertAction
-    ids: list[int] = Field(min_length=1, max_length=MOST_KEYS)
+    ids: list[Number] = Field(min_length=1, max_length=MOST_KEYS)
 
 
 class AlertTotals(BaseModel):

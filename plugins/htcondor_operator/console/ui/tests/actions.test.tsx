@@ -5,7 +5,7 @@ import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { leave } from "../src/api/client";
-import { flowRow, listing, open, Status, stubApi, type Call } from "./site";
+import { flowRow, listing, open, OPERATOR, Status, stubApi, type Call } from "./site";
 
 const TOTALS = { status: {}, workflow: {}, instrument: {} };
 const GONE = new TypeError("Failed to fetch");
@@ -135,16 +135,25 @@ it("does not call it done when nothing was", async () => {
   expect(await within(dialog).findByText(/: nothing was done$/)).toBeVisible();
 });
 
+const CAMPAIGN = { name: "flats", type: "acs", state: "running", priority: 0, total: 3, open: 0, done: 0, failed: 3, source: "list", reason: null, created_by: "op", approved_by: null, created_at: null };
+
+it("does not offer to rescue a campaign's runs to those who may not operate them", async () => {
+  stubApi({ me: { ...OPERATOR, can: { ...OPERATOR.can, operate: false } }, campaigns: listing([CAMPAIGN]) });
+  open("/plugin/owl/campaigns");
+  await userEvent.click(await screen.findByRole("button", { name: /^Controls of/ }));
+  expect(await screen.findByRole("menuitem", { name: "Pause…" })).toBeVisible();
+  expect(screen.queryByRole("menuitem", { name: "Retry what failed…" })).toBeNull();
+});
+
 it("goes on with what the server finds by itself until there is no more", async () => {
-  const campaign = { name: "flats", type: "acs", state: "running", priority: 0, total: 3, open: 0, done: 0, failed: 3, source: "list", reason: null, created_by: "op", approved_by: null, created_at: null };
   const part = (call: Call) => {
     const after = call.body?.["after"];
     const item = { key: String(after ?? "first"), name: `run ${after ?? "first"}`, will: "run again", why_not: null };
     return { summary: "1 of 1", items: [item], done: call.body?.["dry_run"] ? 0 : 1, next: after === "p2" ? null : after === "p1" ? "p2" : "p1" };
   };
   const calls = stubApi({
-    campaigns: listing([campaign]),
-    "campaigns/flats": { ...campaign, ended: 3, counts: { failed: 3 }, rate_per_hour: null, eta_s: 0, last_ended_at: null, failures: [] },
+    campaigns: listing([CAMPAIGN]),
+    "campaigns/flats": { ...CAMPAIGN, ended: 3, counts: { failed: 3 }, rate_per_hour: null, eta_s: 0, last_ended_at: null, failures: [] },
     "POST campaigns/flats/actions": part,
   });
   open("/plugin/owl/campaigns");

@@ -21,6 +21,7 @@ export function CampaignDetail({ name, onClose }: { name: string; onClose?: () =
   const path = `campaigns/${encodeURIComponent(name)}`;
   const query = usePolled<CampaignReport>(path);
   const may = useMay("request");
+  const operate = useMay("operate");
   const [request, setRequest] = useState<ActionRequest | null>(null);
   return (
     <Loaded query={query} what={`campaign ${name}`}>
@@ -30,10 +31,10 @@ export function CampaignDetail({ name, onClose }: { name: string; onClose?: () =
           tools={
             <HStack gap="2">
               {may &&
-                campaignActions(report.state).map((action) => (
+                campaignActions(report.state, operate).map((action) => (
                   <Button key={action} size="xs" variant="outline"
                     colorPalette={campaignWords(action).danger ? "red" : "gray"}
-                    onClick={() => setRequest(campaignRequest(action, report))}>
+                    onClick={() => setRequest(campaignRequest(action, report, operate))}>
                     {campaignWords(action).label}
                   </Button>
                 ))}

@@ -70,6 +70,7 @@ const detail = (row: Campaign) => <CampaignDetail name={row.name} />;
 /** The page; `?name=` shows one campaign above the list. */
 export function CampaignsPage() {
   const may = useMay("request");
+  const operate = useMay("operate");
   const params = useParams();
   const name = params.get("name");
   const menu = useMemo(
@@ -77,14 +78,14 @@ export function CampaignsPage() {
       (row: Campaign, open: (request: ActionRequest) => void): MenuAction[] => [
         { id: "open", label: "Open", to: campaignPath(row.name) },
         { id: "flow", label: "Show in the data flow", to: `${pagePath("flow")}?campaign=${encodeURIComponent(row.name)}` },
-        ...(may ? campaignActions(row.state) : []).map((action) => ({
+        ...(may ? campaignActions(row.state, operate) : []).map((action) => ({
           id: action,
           label: `${campaignWords(action).label}…`,
           danger: campaignWords(action).danger,
-          run: () => open(campaignRequest(action, row)),
+          run: () => open(campaignRequest(action, row, operate)),
         })),
       ],
-    [may],
+    [may, operate],
   );
   return (
     <ListPage<Campaign>

@@ -15,21 +15,26 @@ const WORDS: Record<CampaignAction, { label: string; verb: string; danger?: bool
   cancel: { label: "Cancel", verb: "Cancel the campaign", danger: true, states: ["running", "paused"] },
 };
 
-/** Return the actions that fit a campaign's state; the server has the last word. */
-export function campaignActions(state: string): CampaignAction[] {
-  return (Object.keys(WORDS) as CampaignAction[]).filter((action) => WORDS[action].states.includes(state));
+/** Return the actions that fit a campaign's state; who may not operate runs does not rescue them. */
+export function campaignActions(state: string, operate: boolean): CampaignAction[] {
+  const all = Object.keys(WORDS) as CampaignAction[];
+  return all.filter((action) => WORDS[action].states.includes(state) && (operate || action !== "retry"));
 }
 
 /** Return an action's words. */
 export const campaignWords = (action: CampaignAction): { label: string; danger?: boolean } => WORDS[action];
 
 /** Return the dialog's request for an action on a campaign. */
-export function campaignRequest(action: CampaignAction, campaign: Pick<Campaign, "name" | "priority">): ActionRequest {
+export function campaignRequest(
+  action: CampaignAction,
+  campaign: Pick<Campaign, "name" | "priority">,
+  operate: boolean,
+): ActionRequest {
   const fields: ActionField[] = [];
   if (action === "priority") {
     fields.push({ name: "priority", label: "Priority (higher goes first)", kind: "number", value: campaign.priority, min: -10_000, max: 10_000 });
   }
-  if (action === "cancel") {
+  if (action === "cancel" && operate) {
     fields.push({ name: "running", label: "Also remove what runs", kind: "flag", value: false });
   }
   return {
