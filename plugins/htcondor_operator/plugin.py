@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from htcondor_operator.console.extra_links import LINKS
 from htcondor_operator.timetables import ObservationDays
 
 BUNDLE = Path(__file__).with_name("console") / "static" / "main.js"
@@ -24,9 +24,13 @@ _PLACES = (
 
 
 def _static_url(name: str) -> str:
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    """Return where a file of the bundle is, relative to the page's ``<base href>``.
+
+    So it comes from where the page came from, whatever proxy or tunnel is between; Airflow (3.3.2)
+    resolves a bundle against the document, as the browser does with an icon.
+    """
     digest = hashlib.sha256(BUNDLE.with_name(name).read_bytes()).hexdigest()[:12]
-    return f"{base}/owl/static/{name}?v={digest}"
+    return f"owl/static/{name}?v={digest}"
 
 
 def _react_apps() -> list[dict[str, Any]]:
@@ -66,3 +70,4 @@ class OwlPlugin(AirflowPlugin):
     timetables = [ObservationDays]  # noqa: RUF012 - Airflow's declaration
     fastapi_apps = _Applications()
     react_apps = _react_apps()
+    operator_extra_links = list(LINKS)  # noqa: RUF012 - Airflow's declaration
