@@ -6,11 +6,16 @@ by another name (a tunnel, a second proxy) stays with it.
 
 from __future__ import annotations
 
+import hashlib
+from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from airflow.configuration import conf
 
 CONSOLE = "plugin/owl"
+STATIC = Path(__file__).with_name("static")
+"""Of the built bundle."""
 
 
 def base_path() -> str:
@@ -33,3 +38,22 @@ def run_page(dag_id: str, run_id: str, **query: str | int) -> str:
         What of the page: ``view``, ``node``, ``attempt``, ``try``, ``stream``.
     """
     return page("find", dag_id=dag_id, run_id=run_id, **query)
+
+
+def static_file(name: str) -> str:
+    """Return the address of a file of the bundle, relative to the page's ``<base href>``.
+
+    So it comes from where the page came from, whatever proxy or tunnel is between: Airflow (3.3.2)
+    resolves a bundle's address against the document, as the browser does with an icon's.
+    """
+    return f"owl/static/{name}?v={digest(STATIC / name)}"
+
+
+def digest(file: Path) -> str:
+    """Return what changes when a file does."""
+    return _digest(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _digest(file: Path, _changed: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
