@@ -168,4 +168,4 @@ def console(
             raise
         finally:
             browser.close()
-        assert not seen.complaints
+        assert not seen.complaints, seen.complaints

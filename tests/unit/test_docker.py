@@ -16,7 +16,8 @@ import pytest
 import yaml
 from cryptography.fernet import Fernet
 
-from htcondor_operator.condor import install
+from htcondor_operator.condor import debian_packages
+from htcondor_operator.condor.programs import run
 from htcondor_operator.vocabulary import OwlError
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -50,17 +51,19 @@ def downloaded_compose() -> Path:
         return program
     scratch = cache / f"compose.{uuid.uuid4().hex[:8]}"
     try:
-        for mirror in install.mirrors():
-            keyring = mirror.keyring or next(k for k in install.KEYRINGS if Path(k).is_file())
-            signed = install.Mirror(mirror.uri, keyring)
-            options = install._apt_options(scratch, signed, install.SUITES[0])
+        for mirror in debian_packages.mirrors():
+            keyring = mirror.keyring or next(
+                k for k in debian_packages.KEYRINGS if Path(k).is_file()
+            )
+            signed = debian_packages.Mirror(mirror.uri, keyring)
+            options = debian_packages._apt_options(scratch, signed, debian_packages.SUITES[0])
             try:
-                install._run(["apt-get", *options, "update", "-q"])
-                install._run(["apt-get", *options, "download", "-q", "docker-compose"], scratch)
+                run(["apt-get", *options, "update", "-q"])
+                run(["apt-get", *options, "download", "-q", "docker-compose"], scratch)
             except OwlError:
                 continue
             deb = next(scratch.glob("docker-compose_*.deb"))
-            install._run(["dpkg", "-x", str(deb), str(scratch / "root")])
+            run(["dpkg", "-x", str(deb), str(scratch / "root")])
             found = next(p for p in (scratch / "root").rglob("docker-compose") if p.is_file())
             program.parent.mkdir(parents=True, exist_ok=True)
             found.replace(program)

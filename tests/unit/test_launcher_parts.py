@@ -9,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from htcondor_operator.condor.install import (
-    Condor,
-    Mirror,
-    check_site,
-    elf_kind,
-    parse_deb822,
-    parse_one_line,
-    site_condor,
-)
+from htcondor_operator.condor.debian_packages import Mirror, parse_deb822, parse_one_line
+from htcondor_operator.condor.install import Condor, check_site, site_condor
 from htcondor_operator.condor.pool import configuration
+from htcondor_operator.condor.relocation import elf_kind
 from htcondor_operator.launcher import environment, ports
 from htcondor_operator.launcher.airflow import airflow_settings, sqlalchemy_url
 from htcondor_operator.launcher.demo import archived, workflow_of

@@ -9,7 +9,6 @@ newest product that is catalogued, and writing a manifest twice changes nothing.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -20,13 +19,13 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from htcondor_operator.blackboard import catalogue_rows
+from htcondor_operator.mirror.background import Background
 from htcondor_operator.mirror.manifest import MANIFEST, read_rows, shelf_of
 from htcondor_operator.vocabulary import OwlError
 
 log = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 1.0
-_LONGEST_PAUSE = 30.0
 # A transaction of the mirror is dated by its beginning and seen at its end; and a network file
 # system may show a folder as it was some seconds ago.
 _OVERLAP = timedelta(seconds=20)
@@ -38,7 +37,7 @@ _REMEMBERED = 50_000
 Stamp = tuple[int, int, int]
 
 
-class Cataloguer(threading.Thread):
+class Cataloguer(Background):
     """Writes manifests that have changed into the catalogue.
 
     Parameters
@@ -50,42 +49,18 @@ class Cataloguer(threading.Thread):
     """
 
     def __init__(self, connect: Callable[[], Connection], archive: Path) -> None:
-        super().__init__(name="catalogue", daemon=True)
-        self._connect = connect
+        super().__init__("catalogue", "the catalogue waits", connect, _EVERY_SECONDS)
         self._archive = archive
-        self._stopped = threading.Event()
         self._since: datetime | None = None
         self._began = False
         self._known: dict[str, Stamp] = {}
         # Datasets whose manifest could not be read, and since when.
         self._unread: dict[str, float] = {}
 
-    def stop(self) -> None:
-        """End the thread; what is not written now is written by the next one."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        """Catalogue until stopped; start over when the database goes away."""
-        pause = _EVERY_SECONDS
-        while not self._stopped.wait(pause):
-            try:
-                self._session()
-                pause = _EVERY_SECONDS
-            except (psycopg2.Error, OSError) as error:
-                log.warning("the catalogue waits: %s", str(error).strip())
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            except Exception:  # a mistake here must not end the only thread that catalogues
-                log.exception("the catalogue waits")
-                pause = _LONGEST_PAUSE
-
-    def _session(self) -> None:
-        connection = self._connect()
-        try:
-            while not self._stopped.is_set():
-                self.look(connection)
-                self._stopped.wait(_EVERY_SECONDS)
-        finally:
-            connection.close()
+    def work(self, connection: Connection) -> bool:
+        """Look once."""
+        self.look(connection)
+        return False
 
     def look(self, connection: Connection) -> int:
         """Catalogue what has changed since the last look; return rows that are new or changed."""

@@ -7,26 +7,21 @@ found again.
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from htcondor_operator.blackboard import flow_fold, flow_words
 from htcondor_operator.dagman.failure_words import fingerprint, last_words
 from htcondor_operator.exit_codes import exit_codes
-
-log = logging.getLogger(__name__)
+from htcondor_operator.mirror.background import Background
 
 _EVERY_SECONDS = 0.5
-_LONGEST_PAUSE = 30.0
 _TAIL_BYTES = 8 * 1024
 
 
-class Flow(threading.Thread):
+class Flow(Background):
     """Folds marks into ``owl_flow`` and gives failures their words.
 
     Parameters
@@ -36,36 +31,11 @@ class Flow(threading.Thread):
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
-        super().__init__(name="flow", daemon=True)
-        self._connect = connect
-        self._stopped = threading.Event()
+        super().__init__("flow", "the console's rows wait", connect, _EVERY_SECONDS)
 
-    def stop(self) -> None:
-        """End the thread; what is not folded now is folded by the next one."""
-        self._stopped.set()
-
-    def run(self) -> None:
-        """Fold until stopped; start over when the database goes away."""
-        pause = _EVERY_SECONDS
-        while not self._stopped.wait(pause):
-            try:
-                self._session()
-                pause = _EVERY_SECONDS
-            except psycopg2.Error as error:
-                log.warning("the console's rows wait: %s", str(error).strip())
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            except Exception:  # a mistake here must not end the only thread that folds
-                log.exception("the console's rows wait")
-                pause = _LONGEST_PAUSE
-
-    def _session(self) -> None:
-        connection = self._connect()
-        try:
-            while not self._stopped.is_set():
-                if look(connection) < flow_fold.BATCH:
-                    self._stopped.wait(_EVERY_SECONDS)
-        finally:
-            connection.close()
+    def work(self, connection: Connection) -> bool:
+        """Fold one batch."""
+        return look(connection) >= flow_fold.BATCH
 
 
 def look(connection: Connection) -> int:
