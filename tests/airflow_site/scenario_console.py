@@ -24,24 +24,6 @@ from htcondor_operator.settings import Settings
 BASE = "http://testserver"
 
 
-@pytest.fixture(scope="session")
-def web() -> Iterator[Any]:
-    from airflow.api_fastapi.app import create_app
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-    from fastapi.testclient import TestClient
-
-    folder = Path(__file__).resolve().parents[2] / "dags"
-    DagBundlesManager().sync_bundles_to_db()
-    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
-    assert not bag.import_errors, bag.import_errors
-    sync_bag_to_db(bag, "dags-folder", None)
-    with TestClient(
-        create_app(apps="core"), base_url=BASE, raise_server_exceptions=False
-    ) as client:
-        yield client
-
-
 def token(role: str) -> str:
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
