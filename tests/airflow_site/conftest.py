@@ -17,6 +17,7 @@ import pytest
 
 DAG_ID = "drill"
 NODES = ("A", "B", "C", "D", "E")
+WEB = "http://testserver"
 EDGES = [["A", "B"], ["A", "C"], ["B", "D"], ["C", "D"], ["D", "E"]]
 
 
@@ -34,6 +35,16 @@ def bundle() -> None:
     sync_bag_to_db(bag, "dags-folder", None)
     with create_session() as session:
         Pool.create_or_update_pool("htcondor", 100_000, "", False, session=session)
+
+
+@pytest.fixture(scope="session")
+def web(bundle: None) -> Iterator[Any]:
+    """Airflow's web application with the DAGs of this repository."""
+    from airflow.api_fastapi.app import create_app
+    from fastapi.testclient import TestClient
+
+    with TestClient(create_app(apps="core"), base_url=WEB, raise_server_exceptions=False) as client:
+        yield client
 
 
 class Site:
@@ -225,15 +236,3 @@ class Site:
 @pytest.fixture
 def site(bundle: None) -> Site:
     return Site()
-
-
-@pytest.fixture(scope="session")
-def web(bundle: None) -> Iterator[Any]:
-    """Airflow's web application with the DAGs of this repository."""
-    from airflow.api_fastapi.app import create_app
-    from fastapi.testclient import TestClient
-
-    with TestClient(
-        create_app(apps="core"), base_url="http://testserver", raise_server_exceptions=False
-    ) as client:
-        yield client

@@ -20,7 +20,8 @@ def test_scenarios(postgres: Any, state_dir: Path) -> None:
     home = state_dir / "airflow_console"
     migrate(url, home)
     folder = ROOT / "tests" / "airflow_site"
-    scenarios = [str(folder / f"scenario_console{which}.py") for which in ("", "_actions")]
+    names = ("console", "http", "console_actions")
+    scenarios = [str(folder / f"scenario_{name}.py") for name in names]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", *scenarios],
         env={

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -12,7 +11,6 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from fastapi.staticfiles import StaticFiles
 
 from htcondor_operator.console import (
     alert_routes,
@@ -26,13 +24,14 @@ from htcondor_operator.console import (
     queue_routes,
     run_routes,
 )
+from htcondor_operator.console.addresses import STATIC
+from htcondor_operator.console.headers import Bundle, Headers
 from htcondor_operator.console.models import plain_request
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/owl"
-STATIC = Path(__file__).with_name("static")
 ROUTERS = (
     me_routes.router,
     flow_routes.router,
@@ -67,12 +66,13 @@ def make_app() -> FastAPI:
     def openapi() -> dict[str, Any]:
         return app.openapi()
 
+    app.add_middleware(Headers)
     app.add_exception_handler(OwlError, _owl_error)
     app.add_exception_handler(psycopg2.Error, _database_error)
     app.add_exception_handler(ValueError, _value_error)
     app.add_exception_handler(RequestValidationError, _bad_field)
     if (STATIC / "main.js").is_file():
-        app.mount("/static", StaticFiles(directory=STATIC), name="static")
+        app.mount("/static", Bundle(directory=STATIC), name="static")
     else:
         log.error(
             "%s is missing: OWL's pages will not open; build them (console/ui/build.sh)", STATIC

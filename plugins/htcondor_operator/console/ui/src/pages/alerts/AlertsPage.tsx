@@ -112,7 +112,7 @@ export function AlertsPage() {
     <ListPage<AlertRow>
       id="alerts"
       label="Alerts"
-      noun="alerts"
+      noun="alert"
       path="alerts"
       columns={shown}
       filters={FILTERS}
