@@ -140,6 +140,24 @@ describe("the main actions of the pages", () => {
     expect(calls.find((call) => call.path === "errors/runs")?.query.get("cause_fingerprint")).toBe("f1");
   });
 
+  it("rescues only the runs of a cause that fit the page's filters", async () => {
+    const calls = site(OPERATOR);
+    open("/plugin/owl/errors?campaign=flats7&workflow=drill&since=-24h&status=done");
+    const datasets = await screen.findByRole("link", { name: "412" });
+    const flow = new URL(datasets.getAttribute("href") ?? "", "http://owl");
+    expect(Object.fromEntries(flow.searchParams)).toMatchObject({
+      campaign: "flats7", workflow: "drill", since: "-24h", node: "CA", fingerprint: "f1",
+    });
+    expect(flow.searchParams.getAll("status")).not.toContain("done");
+    await userEvent.click(await screen.findByRole("button", { name: /^Controls of CA/ }));
+    await userEvent.click(await screen.findByRole("menuitem", { name: "Rescue all 412…" }));
+    await confirm("Rescue");
+    const asked = calls.find((call) => call.path === "errors/runs")?.query;
+    expect(asked?.get("campaign")).toBe("flats7");
+    expect(asked?.get("workflow")).toBe("drill");
+    expect(Date.parse(asked?.get("since") ?? "")).toBeLessThan(Date.now() - 23 * 3_600_000);
+  });
+
   it("accepts a known failure only with a reason", async () => {
     const calls = site(OPERATOR);
     open("/plugin/owl/errors");
