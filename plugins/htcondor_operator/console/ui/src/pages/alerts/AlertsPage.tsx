@@ -121,6 +121,7 @@ export function AlertsPage() {
       keyOf={keyOf}
       nameOf={nameOf}
       detail={detail}
+      detailNoun="Messages"
       bulk={may ? BULK : NO_BULK}
       bulkByFilter
       actionsOf={menu}
