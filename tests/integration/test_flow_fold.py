@@ -12,7 +12,7 @@ import psycopg2
 import psycopg2.extras
 import pytest
 
-from htcondor_operator.blackboard import flow_fold, flow_views, flow_walk
+from htcondor_operator.blackboard import error_groups, flow_fold, flow_views, flow_walk
 from htcondor_operator.blackboard.flow_views import Filter
 from htcondor_operator.blackboard.rows import named_rows
 from htcondor_operator.exit_codes import exit_codes
@@ -162,6 +162,34 @@ def test_failures_get_the_last_words_of_the_job_and_one_fingerprint_per_cause(
     assert row(connection, runs[0], published)["fingerprint"] == found[0]["fingerprint"]
     node(connection, runs[0], "B", "done", exit_code=0)
     assert row(connection, runs[0])["fingerprint"] is None
+
+
+def test_what_somebody_removed_is_no_error(connection: Any) -> None:
+    words = {
+        "d1": ("failed", "exit code 3"),
+        "d2": ("removed", "DAGMan was removed: not needed (by ann)"),
+        "d3": ("removed", "DAGMan was removed: The job attribute PeriodicRemove expression "
+                          "'(JobStatus == 5)' evaluated to TRUE"),
+    }  # fmt: skip
+    for dataset, (state, message) in words.items():
+        run = add_run(connection, dataset)
+        sql(
+            connection,
+            "UPDATE owl_run SET state = %(s)s WHERE run_key = %(r)s;"
+            "UPDATE owl_attempt SET state = %(s)s, error_message = %(m)s WHERE run_key = %(r)s",
+            s=state, m=message, r=run,
+        )  # fmt: skip
+        row(connection, run)
+    with connection, connection.cursor() as cur:
+        found = error_groups.groups(cur, Filter(dags=["w"]))
+        assert sum(group["n"] for group in found) == 2
+        causes = {(g["node"], g["error_kind"], g["fingerprint"]) for g in found}
+        members = [
+            one["dataset"]
+            for cause in causes
+            for one in error_groups.members(cur, Filter(dags=["w"]), cause, most=9)
+        ]
+        assert sorted(members) == ["d1", "d3"]
 
 
 @pytest.mark.parametrize("sort", [f"{sign}{name}" for name in flow_views.ORDERS for sign in "- "])

@@ -1,4 +1,7 @@
-"""Failed and held datasets by their cause: one row for four hundred datasets with one fault."""
+"""Failed and held datasets by their cause: one row for four hundred datasets with one fault.
+
+What somebody removed on purpose is no error, and no rescue of all brings it back.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from htcondor_operator.blackboard.audit_rows import audit
 from htcondor_operator.blackboard.flow_views import Filter, where
+from htcondor_operator.blackboard.removals import BY_A_RULE
 from htcondor_operator.blackboard.rows import named_rows
 
 if TYPE_CHECKING:
@@ -16,7 +20,11 @@ if TYPE_CHECKING:
 MOST = 500
 """Groups of one answer, the largest first."""
 
-_FAILED = "status IN ('failed', 'held', 'removed')"
+# The first half is the index's own condition.
+_FAILED = (
+    "status IN ('failed', 'held', 'removed') AND (status <> 'removed' OR "
+    f"{BY_A_RULE.format(run_key='owl_flow.run_key')})"
+)
 
 _GROUPS = """
 WITH g AS (
