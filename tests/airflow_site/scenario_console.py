@@ -262,6 +262,7 @@ def test_me_tells_what_the_pages_may_show(web: Any) -> None:
     assert not viewer["can"]["operate"]
     assert admin["can"]["operate"]
     assert "drill" in viewer["workflows"]
+    assert {"A", "CA", "2FITS"} <= set(viewer["nodes"])
     assert viewer["exit_codes"]
 
 

@@ -150,4 +150,4 @@ def console(stack: Stack, user: str = "operator", theme: str = "light") -> Itera
             raise
         finally:
             browser.close()
-        assert not seen.complaints
+        assert not seen.complaints, seen.complaints

@@ -9,7 +9,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from htcondor_operator.console.access import Permission, ReaderDep
+from htcondor_operator.dagman.node_names import node_names
 from htcondor_operator.exit_codes import exit_codes
+from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ERROR_SENTENCES, RunState
 
 router = APIRouter(tags=["me"])
@@ -22,6 +24,7 @@ class Me(BaseModel):
     can: dict[str, bool]
     version: str
     workflows: list[str]
+    nodes: list[str]
     statuses: list[str]
     exit_codes: dict[str, dict[str, str]]
     errors: dict[str, str]
@@ -35,6 +38,7 @@ def me(who: ReaderDep) -> Me:
         can={str(p): _somewhere(who, p) for p in Permission},
         version=version("owl-for-airflow"),
         workflows=sorted(who.dags),
+        nodes=node_names(Settings.from_environment().templates, who.dags),
         statuses=[str(state) for state in RunState],
         exit_codes={
             str(code): {"name": name, "sentence": sentence}

@@ -2,17 +2,20 @@
 # Build the console's bundle and put it into console/static/, where it is committed.
 #
 #   build.sh [--no-tests] [--out FOLDER]
+#   build.sh --packages    only install the packages, and say where
 #
 # It works on a copy: Airflow looks through the plugins folder, so node_modules must not be in it.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 out="$here/../static"
 tests=yes
+packages=no
 while [ $# -gt 0 ]; do
   case "$1" in
     --no-tests) tests=no ;;
+    --packages) packages=yes ;;
     --out) out="$2"; shift ;;
-    *) echo "usage: build.sh [--no-tests] [--out FOLDER]" >&2; exit 2 ;;
+    *) echo "usage: build.sh [--no-tests] [--out FOLDER] | --packages" >&2; exit 2 ;;
   esac
   shift
 done
@@ -30,6 +33,10 @@ wanted="$(sha256sum package-lock.json | cut -d' ' -f1)"
 if [ "$(cat node_modules/.owl-lock 2>/dev/null)" != "$wanted" ]; then
   npm ci --ignore-scripts --loglevel=error
   echo "$wanted" > node_modules/.owl-lock
+fi
+if [ "$packages" = yes ]; then
+  echo "$work/node_modules"
+  exit
 fi
 npx --no-install tsc --noEmit
 if [ "$tests" = yes ]; then npx --no-install vitest run; fi

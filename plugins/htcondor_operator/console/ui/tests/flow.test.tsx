@@ -63,6 +63,50 @@ describe("the data flow", () => {
     expect(within(row).getByTitle("23 REFERENCE_MISSING: A reference file is missing.")).toHaveTextContent("23");
   });
 
+  it("leads from a red cell to the log of the node", async () => {
+    const done = flowRow({ dataset: "fine", status: "done" });
+    stubApi({ flow: listing([FAILED, done]), "flow/totals": TOTALS });
+    open("/plugin/owl/flow");
+    const row = await rowOf("j8bt06nyq");
+    const link = within(row).getByRole("link", { name: "failed: log of CA of j8bt06nyq" });
+    expect(link).toHaveTextContent("failed");
+    expect(link).toHaveAttribute("href", `/plugin/owl/run/${FAILED.run_key}?view=log&node=CA`);
+    expect(within(await rowOf("fine")).queryByRole("link", { name: /log of/ })).toBeNull();
+  });
+
+  it("has the log beside the exit code in the expanded row", async () => {
+    const node = {
+      attempt: 1, node: "CA", try: 0, state: "failed", host: "node1", slot: null, submitted_at: null,
+      started_at: "2026-03-04T12:00:00Z", ended_at: null, exit_code: 23, exit_name: null, exit_sentence: null,
+      hold_reason: null, reason: "damaged", carried_from: null, cluster: 1, proc: 0,
+    };
+    stubApi({
+      flow: listing([FAILED]),
+      "flow/totals": TOTALS,
+      [`runs/${FAILED.run_key}`]: { run: FAILED, attempts: [], nodes: [node], graph: null, actions: [] },
+    });
+    open("/plugin/owl/flow");
+    await userEvent.click(within(await rowOf("j8bt06nyq")).getByRole("button", { name: /^Nodes of/ }));
+    const nodes = await screen.findByRole("table", { name: "Nodes of all attempts" });
+    const heads = within(nodes).getAllByRole("columnheader").map((head) => head.textContent);
+    expect(heads.slice(3, 7)).toEqual(["State", "Exit", "Log", "Why"]);
+    const cells = within(nodes).getAllByRole("cell").map((cell) => cell.textContent);
+    expect(cells.slice(3, 7)).toEqual(["failed", "23", "log", "damaged"]);
+  });
+
+  it("offers the nodes that there are", async () => {
+    const calls = stubApi({ flow: listing([FAILED]), "flow/totals": TOTALS });
+    open("/plugin/owl/flow?node=OLD");
+    await screen.findByText("j8bt06nyq");
+    // The badge in the filter's button says what is chosen.
+    await userEvent.click(screen.getByText("OLD").closest("button") as HTMLElement);
+    const menu = await screen.findByRole("menu", { name: /^Node/ });
+    const offered = within(menu).getAllByRole("menuitemcheckbox").map((item) => item.textContent);
+    expect(offered).toEqual(["2FITS", "CA", "AC", "OLD"]);
+    await userEvent.click(within(menu).getByRole("menuitemcheckbox", { name: "CA" }));
+    await waitFor(() => expect(flowCalls(calls).at(-1)?.query.getAll("node")).toEqual(["OLD", "CA"]));
+  });
+
   it("has one menu for all rows, which opens at the row that asked", async () => {
     stubApi({ flow: listing([FAILED, flowRow({ dataset: "other" })]), "flow/totals": { status: {}, workflow: {}, instrument: {} } });
     open("/plugin/owl/flow");

@@ -32,6 +32,7 @@ export const OPERATOR: Me = {
   can: { read: true, operate: true, request: true, manage: true, administer: true },
   version: "0.1.0",
   workflows: ["acs_single_repro", "wf3_single_repro"],
+  nodes: ["2FITS", "CA", "AC"],
   statuses: ["running", "failed", "done"],
   errors: { node_failed: "The node's program ended with a non-zero exit code." },
   exit_codes: { "23": { name: "REFERENCE_MISSING", sentence: "A reference file is missing." } },

@@ -20,9 +20,20 @@ const WORDS: Record<number, string> = {
   403: "Your role does not allow this. Ask an Airflow administrator for the permission.",
   404: "This does not exist (any more). Go back to the list.",
   409: "Something changed meanwhile. Look at the new state and try again.",
+  413: "This is too much at once. Choose fewer rows.",
+  422: "The server does not understand this value. Correct it and try again.",
+  429: "Too many requests. OWL goes on in a moment.",
   500: "The server made a mistake. Its log (api-server) says which.",
+  502: "Something between you and the server has failed. OWL goes on trying.",
   503: "The server cannot do this now. Try again in a moment.",
+  504: "The answer took too long. Narrow the filters or the time, or try again in a moment.",
 };
+/** A server that has gone without a word answers never: a browser alone would wait for ever. */
+export const READ_PATIENCE_MS = 45_000;
+export const WRITE_PATIENCE_MS = 180_000;
+const UNKNOWN_OUTCOME =
+  "The server has not answered: it is not known whether this was done. Look at the state before you try again.";
+const UNANSWERED: ReadonlySet<number> = new Set([0, 502, 504]);
 
 /** Return the absolute URL of a route of the console's API. */
 export function apiUrl(path: string, query: Query = {}): string {
@@ -63,12 +74,14 @@ function detailOf(body: unknown, status: number): { kind: string; message: strin
   return { kind: kind ?? `http_${status}`, message: message ?? fallback };
 }
 
-async function call<T>(url: string, init: RequestInit): Promise<T> {
+async function call<T>(url: string, init: RequestInit, patience: number): Promise<T> {
   let response: Response;
+  const late = AbortSignal.timeout(patience);
+  const signal = init.signal ? AbortSignal.any([init.signal, late]) : late;
   try {
-    response = await fetch(url, { credentials: "same-origin", ...init });
+    response = await fetch(url, { credentials: "same-origin", ...init, signal });
   } catch (error) {
-    if ((error as Error).name === "AbortError") throw error;
+    if (init.signal?.aborted) throw error;
     throw new ApiError(0, "no_answer", WORDS[0] as string);
   }
   if (response.status === 401) {
@@ -85,7 +98,7 @@ async function call<T>(url: string, init: RequestInit): Promise<T> {
 
 /** Read a route. */
 export function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
-  return call<T>(apiUrl(path, query), { signal, headers: { Accept: "application/json" } });
+  return call<T>(apiUrl(path, query), { signal, headers: { Accept: "application/json" } }, READ_PATIENCE_MS);
 }
 
 export interface WriteBody {
@@ -95,18 +108,22 @@ export interface WriteBody {
 }
 
 /** Change something. The header is what a page of another origin cannot send. */
-export function write<T>(
+export async function write<T>(
   path: string,
   body: WriteBody,
   method: "POST" | "PUT" | "DELETE" = "POST",
 ): Promise<T> {
-  return call<T>(apiUrl(path), {
-    method,
-    headers: {
-      Accept: "application/json",
-      "Content-Type": "application/json",
-      "X-OWL-Request": "1",
-    },
-    body: JSON.stringify(body),
-  });
+  const headers = {
+    Accept: "application/json",
+    "Content-Type": "application/json",
+    "X-OWL-Request": "1",
+  };
+  const init = { method, headers, body: JSON.stringify(body) };
+  try {
+    return await call<T>(apiUrl(path), init, WRITE_PATIENCE_MS);
+  } catch (error) {
+    // Of a question the words for no answer are enough; of a change the operator has to look.
+    const lost = error instanceof ApiError && UNANSWERED.has(error.status) && !body.dry_run;
+    throw lost ? new ApiError(error.status, "no_answer", UNKNOWN_OUTCOME) : error;
+  }
 }

@@ -20,8 +20,12 @@ export function makeQueryClient(): QueryClient {
   return new QueryClient({
     defaultOptions: {
       queries: {
+        // What was too slow for the database is as slow again.
         retry: (count, error) =>
-          count < 2 && (!(error instanceof ApiError) || error.status === 0 || error.status >= 500),
+          count < 2 &&
+          (!(error instanceof ApiError) ||
+            error.status === 0 ||
+            (error.status >= 500 && error.status !== 504)),
         retryDelay: 1_000,
         staleTime: 1_000,
         gcTime: 10 * 60_000,

@@ -24,6 +24,8 @@ export interface Me {
   can: Record<Permission, boolean>;
   version: string;
   workflows: string[];
+  /** Names of the nodes that these workflows can have. */
+  nodes: string[];
   statuses: string[];
   exit_codes: Record<string, ExitWords>;
   /** Kinds of error with their sentences. */

@@ -28,3 +28,7 @@ export function logQuery(node: string, attempt: number, tryNumber: number, line?
   if (line !== undefined) query.set("line", String(line));
   return `?${query.toString()}`;
 }
+
+/** The log of a run's node, at its latest try. */
+export const runLogPath = (runKey: number, node: string | null): string =>
+  runPath(runKey, `?view=log${node ? `&node=${encodeURIComponent(node)}` : ""}`);

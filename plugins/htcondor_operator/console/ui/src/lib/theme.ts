@@ -21,6 +21,7 @@ export function useThemeChanges(): number {
 export interface Colours {
   text: string;
   grid: string;
+  edge: string;
   palette: Record<string, string>;
 }
 
@@ -38,6 +39,7 @@ export function readColours(at: RefObject<HTMLElement | null>): Colours {
   return {
     text: getComputedStyle(home).color,
     grid: probe("owl-grid").backgroundColor,
+    edge: probe("owl-edge").backgroundColor,
     palette: Object.fromEntries(
       PALETTES.map((name) => [name, probe(`owl-swatch-${name}`).backgroundColor]),
     ),

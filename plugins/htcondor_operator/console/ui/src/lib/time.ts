@@ -68,3 +68,11 @@ export function bytes(value: number | null | undefined): string {
 export function count(value: number | null | undefined): string {
   return value === null || value === undefined ? "" : value.toLocaleString("en-US");
 }
+
+/** Return the name of several: `runs`, `entries`. */
+export const nouns = (noun: string): string => (noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`);
+
+/** Return `1 run`, `2,000 runs`, `1 entry`. */
+export function counted(value: number, noun: string): string {
+  return `${count(value)} ${value === 1 ? noun : nouns(noun)}`;
+}

@@ -5,7 +5,7 @@
  * action be confirmed. The real answer says what was done.
  */
 
-import { Box, Button, CloseButton, Dialog, HStack, Portal, Stack, Text } from "@chakra-ui/react";
+import { Button, CloseButton, Dialog, HStack, Portal, Stack, Text } from "@chakra-ui/react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 
@@ -13,8 +13,11 @@ import { perform, type Key } from "../api/bulk";
 import { refresh } from "../api/queries";
 import type { ActionAnswer } from "../api/types";
 import { useDraft } from "../lib/draft";
+import { keepFocus } from "../lib/focus";
 import { sheet } from "../shell/styles";
+import { announce, Announcer } from "./Announcer";
 import { ErrorNotice, Loading } from "./Notice";
+import { Scrolled } from "./Scrolled";
 
 /** A further thing that an action needs. */
 export type ActionField =
@@ -38,6 +41,7 @@ export interface ActionRequest {
 }
 
 const MOST_ITEMS = 200;
+const FOCUS_CHECKS_MS = [500, 2_000, 6_000];
 
 type Values = Record<string, string | number | boolean>;
 
@@ -48,6 +52,13 @@ function startValues(request: ActionRequest): Values {
 /** The dialog; shown while there is a request. */
 export function ActionDialog(props: { request: ActionRequest | null; onClose: () => void }) {
   const { request, onClose } = props;
+  useEffect(() => {
+    if (request === null) return undefined;
+    // The focus goes back to the button that opened it; which may go away with what was done.
+    return () => {
+      for (const later of FOCUS_CHECKS_MS) setTimeout(keepFocus, later);
+    };
+  }, [request]);
   return (
     <Dialog.Root
       open={request !== null}
@@ -61,6 +72,7 @@ export function ActionDialog(props: { request: ActionRequest | null; onClose: ()
         <Dialog.Backdrop />
         <Dialog.Positioner>
           <Dialog.Content css={sheet}>
+            <Announcer />
             {request && <Body request={request} onClose={onClose} />}
             <Dialog.CloseTrigger asChild>
               <CloseButton size="sm" aria-label="Dismiss" />
@@ -111,11 +123,17 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
   });
   const act = useMutation<ActionAnswer, Error>({
     mutationFn: () => perform(written, reason.trim() || null, false, tell),
-    onSuccess: () => {
+    onSuccess: (answer) => {
+      announce(`${request.title}: done. ${answer.summary}`);
       refresh(client);
       request.onDone?.();
     },
   });
+
+  const summary = preview.data?.summary;
+  useEffect(() => {
+    if (summary) announce(`Preview: ${summary}`);
+  }, [summary]);
 
   const failed = found.error ?? preview.error;
   const possible = preview.data?.items.some((item) => item.why_not === null) ?? false;
@@ -139,18 +157,31 @@ function Body({ request, onClose }: { request: ActionRequest; onClose: () => voi
           )}
           {preview.data && <Answer answer={preview.data} />}
           <label>
-            <Text fontSize="sm">
+            <Text fontSize="sm" as="span" display="block">
               Reason {request.reasonRequired ? "(needed)" : "(kept in the history of actions)"}
             </Text>
             <textarea
               className="owl-field"
               rows={2}
+              maxLength={500}
+              aria-required={request.reasonRequired || undefined}
               value={reason}
               onChange={(event) => setReason(event.target.value)}
             />
           </label>
           {act.isPending && <Loading what={`what is done ${progress}`} />}
-          {act.error && <ErrorNotice error={act.error} onRetry={() => void preview.refetch()} />}
+          {act.error && (
+            // What was typed stays; the preview is of what is so now.
+            <ErrorNotice
+              error={act.error}
+              retry="Look again at what would happen"
+              onRetry={() => {
+                act.reset();
+                // Another time of the keys is another preview.
+                void found.refetch();
+              }}
+            />
+          )}
         </Stack>
       </Dialog.Body>
       <Dialog.Footer>
@@ -244,11 +275,9 @@ function Answer({ answer }: { answer: ActionAnswer }) {
   const shown = answer.items.slice(0, MOST_ITEMS);
   return (
     <Stack gap="2">
-      <Text fontWeight="medium" role="status">
-        {answer.summary}
-      </Text>
+      <Text fontWeight="medium">{answer.summary}</Text>
       {shown.length > 0 && (
-        <Box maxH="40vh" overflow="auto" borderWidth="1px" borderRadius="sm">
+        <Scrolled label="What will happen" maxH="40vh" borderWidth="1px" borderRadius="sm">
           <table className="owl-table" aria-label="What will happen">
             <thead>
               <tr>
@@ -271,7 +300,7 @@ function Answer({ answer }: { answer: ActionAnswer }) {
               ))}
             </tbody>
           </table>
-        </Box>
+        </Scrolled>
       )}
       {answer.items.length > MOST_ITEMS && (
         <Text fontSize="xs" color="fg.muted">

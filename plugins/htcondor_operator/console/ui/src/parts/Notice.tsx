@@ -2,7 +2,7 @@
 
 import { Alert, Box, Button, EmptyState, HStack, Spinner, Text, VStack } from "@chakra-ui/react";
 import { Inbox } from "lucide-react";
-import type { ReactNode } from "react";
+import { useRef, type ReactNode } from "react";
 
 import { ApiError } from "../api/client";
 
@@ -12,8 +12,15 @@ export function errorWords(error: unknown): { kind: string; message: string } {
   return { kind: "internal", message: error instanceof Error ? error.message : String(error) };
 }
 
+interface ErrorProps {
+  error: unknown;
+  onRetry?: () => void;
+  /** On the button. */
+  retry?: string;
+}
+
 /** An error with its kind, its message and a way to try again. */
-export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
+export function ErrorNotice({ error, onRetry, retry = "Try again" }: ErrorProps) {
   const { kind, message } = errorWords(error);
   return (
     <Alert.Root status="error" role="alert">
@@ -24,7 +31,7 @@ export function ErrorNotice({ error, onRetry }: { error: unknown; onRetry?: () =
       </Alert.Content>
       {onRetry && (
         <Button size="xs" variant="outline" onClick={onRetry}>
-          Try again
+          {retry}
         </Button>
       )}
     </Alert.Root>
@@ -65,6 +72,19 @@ interface Answer<T> {
   refetch: () => unknown;
 }
 
+/**
+ * Return the error of a query that has no data, until it has.
+ *
+ * While it asks again the query itself knows of no error: the notice would go and come with each
+ * poll, and a screen reader would read it each time.
+ */
+export function useStandingError(query: Pick<Answer<unknown>, "data" | "error">): Error | null {
+  const last = useRef<Error | null>(null);
+  if (query.data !== undefined) last.current = null;
+  else if (query.error) last.current = query.error;
+  return last.current;
+}
+
 /** Shows the children with the data; before that what is loading, or the error. */
 export function Loaded<T>(props: {
   query: Answer<T>;
@@ -72,11 +92,12 @@ export function Loaded<T>(props: {
   children: (data: T) => ReactNode;
 }) {
   const { query, what, children } = props;
+  const error = useStandingError(query);
   if (query.data !== undefined) return <>{children(query.data)}</>;
-  if (query.error) {
+  if (error) {
     return (
       <Box p="3">
-        <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />
+        <ErrorNotice error={error} onRetry={() => void query.refetch()} />
       </Box>
     );
   }

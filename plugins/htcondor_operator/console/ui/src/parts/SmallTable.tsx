@@ -2,6 +2,8 @@
 
 import type { ReactNode } from "react";
 
+import { Scrolled } from "./Scrolled";
+
 export interface SmallColumn<Row> {
   label: string;
   width?: number;
@@ -17,12 +19,15 @@ interface Props<Row> {
   empty: ReactNode;
 }
 
+/** Of the column that takes what is left. */
+const LEAST_REST = 160;
+
 /** The table. */
 export function SmallTable<Row>({ label, columns, rows, keyOf, empty }: Props<Row>) {
   if (rows.length === 0) return <>{empty}</>;
-  const width = columns.reduce((sum, column) => sum + (column.width ?? 200), 0);
+  const width = columns.reduce((sum, column) => sum + (column.width ?? LEAST_REST), 0);
   return (
-    <div style={{ overflowX: "auto" }}>
+    <Scrolled label={label}>
       <table className="owl-table" aria-label={label} style={{ minWidth: width }}>
         <thead>
           <tr>
@@ -45,6 +50,6 @@ export function SmallTable<Row>({ label, columns, rows, keyOf, empty }: Props<Ro
           ))}
         </tbody>
       </table>
-    </div>
+    </Scrolled>
   );
 }

@@ -7,16 +7,19 @@ interface Props {
   total: number;
   /** State and number; what is left of the whole stays empty. */
   parts: readonly (readonly [string, number])[];
+  /** Of what the numbers are. */
+  unit?: string;
 }
 
 /** The bar; its words are for hover and screen readers. */
-export function StackBar({ total, parts }: Props) {
+export function StackBar({ total, parts, unit = "" }: Props) {
   const words = parts
     .filter(([, n]) => n > 0)
     .map(([state, n]) => `${count(n)} ${state}`)
     .join(", ");
+  const whole = `${words || "nothing yet"}, of ${count(total)}${unit && ` ${unit}`}`;
   return (
-    <div className="owl-bar" role="img" aria-label={`${words || "nothing yet"}, of ${count(total)}`} title={`${words}, of ${count(total)}`}>
+    <div className="owl-bar" role="img" aria-label={whole} title={whole}>
       {parts.map(([state, n]) =>
         n > 0 ? (
           <div

@@ -6,6 +6,8 @@ import { useEffect, useState, type ReactNode } from "react";
 import { useLocation, useNavigate } from "react-router-dom";
 
 import { queryClient } from "../api/queries";
+import { Announcer } from "../parts/Announcer";
+import { keepFocus } from "../lib/focus";
 import { sheet } from "./styles";
 
 let settled = false;
@@ -35,11 +37,23 @@ export function Settled({ children }: { children: ReactNode }) {
   return ready ? <>{children}</> : null;
 }
 
+let first = true;
+
+/** After a link has been followed Tab goes on in the new page, not at the host's first link. */
+function useFocusOfNewPage(): void {
+  useEffect(() => {
+    if (!first) keepFocus();
+    first = false;
+  }, []);
+}
+
 /** The frame around a page, a tab or a card. */
 export function Frame({ children, fill = true }: { children: ReactNode; fill?: boolean }) {
+  useFocusOfNewPage();
   return (
     <QueryClientProvider client={queryClient}>
-      <Box css={sheet} className="owl-console" height={fill ? "100%" : undefined} minH="0">
+      <Box css={sheet} className="owl-console" tabIndex={-1} data-focus-home={fill || undefined} outline="none" height={fill ? "100%" : undefined} minH="0">
+        <Announcer />
         <Settled>{children}</Settled>
       </Box>
     </QueryClientProvider>

@@ -51,6 +51,19 @@ const swatches = Object.fromEntries(
   PALETTES.map((palette) => [`& .owl-swatch-${palette}`, { bg: `${palette}.solid` }]),
 );
 
+/** For screen readers alone. */
+export const HIDDEN = {
+  position: "absolute",
+  width: "1px",
+  height: "1px",
+  margin: "-1px",
+  padding: 0,
+  overflow: "hidden",
+  clipPath: "inset(50%)",
+  whiteSpace: "nowrap",
+  borderWidth: 0,
+} as const;
+
 const mono = { fontFamily: "mono", fontVariantNumeric: "tabular-nums" };
 
 export const sheet: SystemStyleObject = {
@@ -110,25 +123,34 @@ export const sheet: SystemStyleObject = {
   // The controls stay in sight when the table is wider than the window.
   "& .owl-table .owl-pinned": { position: "sticky", right: 0, bg: "bg", px: "1", textAlign: "center" },
   "& .owl-table th.owl-pinned": { bg: "bg.muted", zIndex: 2 },
-  // Long tables: each row is a grid of its own, so that the browser lays out only rows in sight.
-  // Rows of a real table cannot be left out; the roles that `display` takes away are in the markup.
+  // The lists: each row is a grid of its own, so that rows which are not in view can be left out.
+  // The roles that `display` takes away are in the markup.
+  "& .owl-scroll": { overflow: "auto", containerType: "inline-size", scrollPaddingTop: "32px" },
+  // Rows that are drawn while one scrolls have their own place: the browser must not correct it.
+  "& .owl-scroll[data-partly]": { overflowAnchor: "none" },
   "& .owl-rows, & .owl-rows > thead, & .owl-rows > tbody": { display: "block" },
   "& .owl-rows > thead": { position: "sticky", top: 0, zIndex: 2 },
   "& .owl-rows > thead > tr, & .owl-rows > tbody > .owl-row": {
     display: "grid",
     gridTemplateColumns: "var(--owl-columns)",
   },
-  "& .owl-rows > tbody > .owl-row": { contentVisibility: "auto", containIntrinsicSize: "auto 31px" },
+  "& .owl-rows > tbody > .owl-gap": { display: "block" },
+  "& .owl-rows > tbody > .owl-gone > td:not(.owl-pinned)": { opacity: 0.55 },
   "& .owl-rows > thead > tr > th": { position: "static", minWidth: 0 },
   "& .owl-rows > thead > tr > th.owl-pinned": { position: "sticky" },
   "& .owl-rows > tbody > .owl-row > td": { minWidth: 0, height: "auto", minHeight: "30px", lineHeight: "1.5rem" },
   "& .owl-rows > tbody > .owl-detail, & .owl-rows > tbody > .owl-detail > td": { display: "block" },
   // A block's height is what is said, not the least as for a cell.
-  "& .owl-rows > tbody > .owl-detail > td": { height: "auto" },
-  "& .owl-grid": { bg: "border.subtle" },
+  // What is expanded is as wide as the view, not as the table: nothing of it is far to the right.
+  "& .owl-rows > tbody > .owl-detail > td": { height: "auto", overflow: "visible" },
+  "& .owl-detail-view": { position: "sticky", left: "3", width: "calc(100cqw - 1.5rem)" },
+  "& .owl-grid": { bg: "border" },
+  "& .owl-hidden": HIDDEN,
   "& .owl-table td.owl-wrap": { whiteSpace: "normal", overflowWrap: "anywhere" },
   "& .owl-table tbody tr.owl-row:hover > td": { bg: "bg.subtle" },
   "& .owl-table tbody tr.owl-row[aria-selected=true] > td": { bg: "blue.subtle" },
+  // Blue on light blue is too weak to read.
+  "& .owl-table tbody tr.owl-row[aria-selected=true] a.owl-link": { color: "fg", textDecoration: "underline" },
   "& .owl-table tbody tr.owl-detail > td": { whiteSpace: "normal", bg: "bg.subtle", p: "3" },
   "& .owl-table input[type=checkbox]": { cursor: "pointer", verticalAlign: "middle" },
   "& .owl-icon-button": {
@@ -162,6 +184,8 @@ export const sheet: SystemStyleObject = {
     overflow: "hidden",
     bg: "bg.emphasized",
   },
+  "& td .owl-bar": { flex: "1", minWidth: "3rem" },
+  "& .owl-barred": { display: "flex", alignItems: "center", gap: "2", height: "1.5rem", fontVariantNumeric: "tabular-nums" },
   "& .owl-node": {
     position: "absolute",
     display: "flex",
@@ -177,8 +201,10 @@ export const sheet: SystemStyleObject = {
     overflow: "hidden",
   },
   "& .owl-node[aria-pressed=true]": { borderColor: "blue.solid", borderWidth: "2px" },
-  "& .owl-edge": { stroke: "border.emphasized", fill: "none", strokeWidth: 1.5 },
-  "& .owl-arrow": { fill: "border.emphasized" },
+  // What runs now is found at once, also without colours: its border is thick and doubled.
+  "& .owl-node[data-current]": { borderColor: "blue.solid", borderWidth: "3px", borderStyle: "double" },
+  "& .owl-row[data-current] > td:first-of-type": { boxShadow: "inset 3px 0 0 var(--chakra-colors-blue-solid)" },
+  "& .owl-edge": { bg: "fg.subtle" },
   "& .owl-log": { ...mono, fontSize: "xs", lineHeight: "1.3rem" },
   "& .owl-log-line": { display: "flex", whiteSpace: "pre-wrap", overflowWrap: "anywhere" },
   "& .owl-log-line:target, & .owl-log-line[data-marked=true]": { bg: "yellow.subtle" },
@@ -203,4 +229,9 @@ export const sheet: SystemStyleObject = {
     minWidth: 0,
   },
   "& .owl-field:is(textarea)": { height: "auto", py: "1", width: "100%" },
+  "& .owl-field::placeholder": { color: "fg.muted", opacity: 1 },
+  // Not none: menus and dialogs wait for the end of their animation.
+  "@media (prefers-reduced-motion: reduce)": {
+    "&, & *": { animationDuration: "0.01ms !important", transitionDuration: "0.01ms !important" },
+  },
 };

@@ -2,7 +2,8 @@
  * The table of every list page.
  *
  * Which columns there are and how they are sorted is TanStack Table's; a row is one memoised
- * component of plain elements, so that a refresh draws only rows that changed.
+ * component of plain elements, so that a refresh draws only rows that changed, and of long tables
+ * only rows in view.
  */
 
 import { Box } from "@chakra-ui/react";
@@ -13,11 +14,14 @@ import {
   type SortingState,
 } from "@tanstack/react-table";
 import { ArrowDown, ArrowUp, Settings2 } from "lucide-react";
-import { useCallback, useMemo, useRef, type CSSProperties, type KeyboardEvent, type ReactNode } from "react";
+import { useMemo, useRef, type CSSProperties, type HTMLAttributes, type ReactNode, type RefObject } from "react";
 
 import type { Column, ColumnChoice } from "./columns";
-import { TableRow, type RowActions } from "./TableRow";
+import { itemsOf } from "./items";
 import type { RowKey, Selection } from "./selection";
+import { DetailRow, TableRow, type RowActions } from "./TableRow";
+import { useDrawn } from "./useDrawn";
+import { topOf, useScrollMemory } from "./useScrollMemory";
 
 const TOOL_WIDTH = 32;
 
@@ -38,6 +42,13 @@ export interface DataTableProps<Row> {
   onMenu?: (row: Row, anchor: HTMLElement) => void;
   empty?: ReactNode;
   busy?: boolean;
+  /** Rows that are no longer in the list. */
+  gone?: ReadonlySet<RowKey>;
+  /** Names the page of rows: its scroll position is kept. */
+  place?: string;
+  /** The element that scrolls, and for who watches it. */
+  scroller?: RefObject<HTMLDivElement | null>;
+  watch?: HTMLAttributes<HTMLDivElement>;
 }
 
 const NOTHING: ReadonlySet<RowKey> = new Set();
@@ -115,15 +126,25 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
     ...shown.map((column) => `minmax(${column.width}px, ${column.width}fr)`),
     ...(onMenu ? [tool] : []),
   ].join(" ");
-  const onKeyDown = useCallback((event: KeyboardEvent<HTMLElement>) => moveFocus(event), []);
+  const own = useRef<HTMLDivElement>(null);
+  const scroller = props.scroller ?? own;
+  const ordered = table.getRowModel().rows;
+  const items = useMemo(
+    () => itemsOf(ordered.map((row) => row.original), keyOf, expanded),
+    [ordered, keyOf, expanded],
+  );
+  const drawn = useDrawn(items, rows.length, scroller, topOf(props.place));
+  useScrollMemory(scroller, props.place);
 
   return (
-    <Box overflow="auto" flex="1" minH="0" borderWidth="1px" borderRadius="sm" tabIndex={0}
-      role="region" aria-label={`${props.label}, scrollable`}>
+    <Box ref={scroller} className="owl-scroll" data-partly={drawn.partly || undefined} flex="1" minH="0"
+      borderWidth="1px" borderRadius="sm" tabIndex={0} role="region"
+      aria-label={`${props.label}, scrollable`} {...props.watch}>
       <table role="table" className="owl-table owl-rows" aria-label={props.label} aria-busy={props.busy}
+        aria-rowcount={items.length + 1}
         style={{ minWidth: width, "--owl-columns": template } as CSSProperties}>
         <thead role="rowgroup">
-          <tr role="row">
+          <tr role="row" aria-rowindex={1}>
             {selection && (
               <th role="columnheader" className="owl-tool">
                 <SelectPage rows={rows} keyOf={keyOf} selection={selection} />
@@ -155,14 +176,21 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
             )}
           </tr>
         </thead>
-        <tbody role="rowgroup" onKeyDown={onKeyDown}>
-          {table.getRowModel().rows.map((row) => {
-            const key = keyOf(row.original);
+        <tbody role="rowgroup" {...drawn.body}>
+          {drawn.pieces.map((piece) => {
+            if (piece.kind === "gap") {
+              return <tr key={piece.id} role="presentation" className="owl-gap" style={{ height: piece.height }} />;
+            }
+            const item = items[piece.index];
+            if (!item) return null;
+            const { id, row, key } = item;
+            const place = { index: piece.index, measure: drawn.measure };
+            if (item.detail) return <DetailRow<Row> key={id} row={row} actions={actions} {...place} />;
             return (
               <TableRow<Row>
-                key={row.id}
-                id={row.id}
-                row={row.original}
+                key={id}
+                id={id}
+                row={row}
                 columns={shown}
                 actions={actions}
                 selectable={selection !== undefined}
@@ -170,6 +198,8 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
                 expandable={detail !== undefined}
                 expanded={expanded.has(key)}
                 hasMenu={onMenu !== undefined}
+                gone={props.gone?.has(key) ?? false}
+                {...place}
               />
             );
           })}
@@ -214,21 +244,4 @@ function wordOf<Row>(sorting: SortingState, columns: readonly Column<Row>[]): st
   const [first] = sorting;
   const name = columns.find((column) => column.id === first?.id)?.sort ?? "";
   return first?.desc ? `-${name}` : name;
-}
-
-/** Arrow keys go to the same control of the row above or below. */
-function moveFocus(event: KeyboardEvent<HTMLElement>): void {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  const control = (event.target as HTMLElement).closest<HTMLElement>("[data-control]");
-  let row = control?.closest("tr");
-  if (!control || !row) return;
-  do {
-    row = (event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling) as
-      | HTMLTableRowElement
-      | null;
-  } while (row && !row.classList.contains("owl-row"));
-  const next = row?.querySelector<HTMLElement>(`[data-control="${control.dataset["control"]}"]`);
-  if (!next) return;
-  event.preventDefault();
-  next.focus();
 }

@@ -1,16 +1,16 @@
 /** A page that is a list: filters, bulk actions, the table and its pages, live. */
 
-import { Box, Button, Flex, HStack, Spacer, Text } from "@chakra-ui/react";
-import { createContext, useCallback, useContext, useMemo, useState, type ReactNode } from "react";
+import { Button, Flex, HStack, Text } from "@chakra-ui/react";
+import { createContext, useCallback, useContext, useMemo, useRef, useState, type ReactNode } from "react";
 
 import { allKeys } from "../api/bulk";
 import type { Query } from "../api/client";
 import { resolveTimes, useListing } from "../api/queries";
 import { toQuery, useParams, type Params } from "../lib/params";
-import { count } from "../lib/time";
+import { count, counted, nouns } from "../lib/time";
 import { ActionDialog, type ActionRequest } from "../parts/ActionDialog";
 import { AsOf } from "../parts/AsOf";
-import { EmptyNotice, ErrorNotice, Loading } from "../parts/Notice";
+import { EmptyNotice, ErrorNotice, Loading, useStandingError } from "../parts/Notice";
 import { RowMenu, type MenuAction, type OpenMenu } from "../parts/RowMenu";
 import { ColumnsMenu } from "./ColumnsMenu";
 import { useColumnChoice, type Column } from "./columns";
@@ -18,6 +18,8 @@ import { DataTable } from "./DataTable";
 import { FilterBar, filterNames, type FilterSpec } from "./FilterBar";
 import { Pager, usePaging } from "./Pager";
 import { SavedViews } from "./SavedViews";
+import { HeldNotice } from "./HeldNotice";
+import { useEngaged, useHeld } from "./held";
 import { useSelection, type RowKey } from "./selection";
 
 /** What a bulk action is about: named rows, or everything that fits the filter. */
@@ -39,10 +41,13 @@ const OpenAction = createContext<(request: ActionRequest) => void>(() => undefin
 /** For a cell with a control of its own: opens the page's dialog. */
 export const useOpenAction = (): ((request: ActionRequest) => void) => useContext(OpenAction);
 
+const NO_ROWS: never[] = [];
+
 interface Props<Row> {
   /** Names the page in the browser's memory. */
   id: string;
   label: string;
+  /** What one row is called: "run". */
   noun: string;
   path: string;
   columns: readonly Column<Row>[];
@@ -72,22 +77,34 @@ export function ListPage<Row extends object>(props: Props<Row>) {
   const sort = params.get("sort") || props.usualSort;
   const asked = toQuery(params.search, names);
   const wanted = props.adapt ? props.adapt(asked) : asked;
-  const query = useListing<Row>(
-    props.path,
-    {
-      ...wanted,
-      ...props.extra,
-      sort: props.sortable === false ? undefined : sort,
-      limit: paging.limit,
-      cursor: paging.cursor || undefined,
-    },
-    keyOf,
-  );
+  const page: Query = {
+    ...wanted,
+    ...props.extra,
+    sort: props.sortable === false ? undefined : sort,
+    limit: paging.limit,
+    cursor: paging.cursor || undefined,
+  };
+  const query = useListing<Row>(props.path, page, keyOf);
   const [choice, setChoice] = useColumnChoice(id, columns);
   const selection = useSelection(JSON.stringify(wanted));
   const [expanded, setExpanded] = useState<ReadonlySet<RowKey>>(new Set());
   const [menu, setMenu] = useState<OpenMenu<Row> | null>(null);
   const [request, setRequest] = useState<ActionRequest | null>(null);
+  const engaged = useEngaged();
+  const { release } = engaged;
+  const scroller = useRef<HTMLDivElement>(null);
+  const ask = useCallback(
+    (wanted: ActionRequest) =>
+      setRequest({
+        ...wanted,
+        // Who has done something wants to see what became of it.
+        onDone: () => {
+          wanted.onDone?.();
+          release();
+        },
+      }),
+    [release],
+  );
   const onExpand = useCallback(
     (key: RowKey, open: boolean) =>
       setExpanded((before) => {
@@ -99,17 +116,22 @@ export function ListPage<Row extends object>(props: Props<Row>) {
     [],
   );
 
-  const rows = query.data?.rows ?? [];
+  // The rows of the place before are shown until those of this one are there.
+  const place = query.isPlaceholderData ? "" : `${id} ${JSON.stringify(page)}`;
+  const using = engaged.on || menu !== null || request !== null;
+  const held = useHeld<Row>(query.data?.rows ?? NO_ROWS, keyOf, using, place);
+  const rows = held.rows;
+  const error = useStandingError(query);
   const chosen: Chosen = selection.everything
     ? {
         keys: (signal) =>
           allKeys<Row>(props.path, resolveTimes({ ...wanted, ...props.extra }), keyOf, signal),
-        words: `all ${props.noun} that fit the filter`,
+        words: `all ${nouns(props.noun)} that fit the filter`,
       }
-    : { keys: [...selection.keys], words: `${count(selection.size)} ${props.noun}` };
+    : { keys: [...selection.keys], words: counted(selection.size, props.noun) };
   const bulk = props.bulk ?? [];
   return (
-    <OpenAction.Provider value={setRequest}>
+    <OpenAction.Provider value={ask}>
     <Flex direction="column" gap="2" height="100%" minH="20rem">
       {props.header?.(params)}
       <Flex gap="2" align="flex-start" wrap="wrap">
@@ -120,35 +142,8 @@ export function ListPage<Row extends object>(props: Props<Row>) {
           <ColumnsMenu columns={columns} choice={choice} onChange={setChoice} />
         </HStack>
       </Flex>
-      {(selection.size > 0 || selection.everything) && bulk.length > 0 && (
-        <HStack gap="2" wrap="wrap" bg="bg.info" borderRadius="sm" px="2" py="1" role="toolbar"
-          aria-label="Actions on the selection">
-          <Text fontSize="sm" fontWeight="medium" aria-live="polite">
-            {selection.everything ? `All ${props.noun} that fit` : `${count(selection.size)} selected`}
-          </Text>
-          {bulk.map((action) => (
-            <Button key={action.id} size="xs" variant="surface"
-              colorPalette={action.danger ? "red" : "gray"}
-              onClick={() => {
-                const asked = action.request(chosen);
-                setRequest({ ...asked, onDone: selection.clear });
-              }}>
-              {action.label}…
-            </Button>
-          ))}
-          <Spacer />
-          {props.bulkByFilter && !selection.everything && query.data?.next && (
-            <Button size="xs" variant="ghost" onClick={selection.selectEverything}>
-              Select all that fit the filter
-            </Button>
-          )}
-          <Button size="xs" variant="ghost" onClick={selection.clear}>
-            Clear selection
-          </Button>
-        </HStack>
-      )}
-      {query.error && !query.data ? (
-        <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />
+      {error ? (
+        <ErrorNotice error={error} onRetry={() => void query.refetch()} />
       ) : query.isPending ? (
         <Loading what={props.label.toLowerCase()} />
       ) : (
@@ -167,17 +162,52 @@ export function ListPage<Row extends object>(props: Props<Row>) {
           detail={props.detail}
           onMenu={props.actionsOf ? (row, anchor) => setMenu({ row, anchor }) : undefined}
           busy={query.isPlaceholderData}
+          gone={held.gone}
+          place={place || undefined}
+          scroller={scroller}
+          watch={engaged.watch}
           empty={<EmptyNotice title={props.empty.title}>{props.empty.words}</EmptyNotice>}
         />
       )}
-      <Box flex="none">
+      {/* Below the table: what comes and goes here must not move the rows. */}
+      <Flex flex="none" gap="2" wrap="wrap" align="center">
+        {(selection.size > 0 || selection.everything) && bulk.length > 0 && (
+          <HStack gap="2" wrap="wrap" bg="bg.info" borderRadius="sm" px="2" py="1" role="toolbar"
+            aria-label="Actions on the selection">
+            <Text fontSize="sm" fontWeight="medium" aria-live="polite">
+              {selection.everything ? `All ${nouns(props.noun)} that fit` : `${count(selection.size)} selected`}
+            </Text>
+            {bulk.map((action) => (
+              <Button key={action.id} size="xs" variant="surface"
+                colorPalette={action.danger ? "red" : "gray"}
+                onClick={() => {
+                  const asked = action.request(chosen);
+                  ask({ ...asked, onDone: selection.clear });
+                }}>
+                {action.label}…
+              </Button>
+            ))}
+            {props.bulkByFilter && !selection.everything && query.data?.next && (
+              <Button size="xs" variant="ghost" onClick={selection.selectEverything}>
+                Select all that fit the filter
+              </Button>
+            )}
+            <Button size="xs" variant="ghost" onClick={selection.clear}>
+              Clear selection
+            </Button>
+          </HStack>
+        )}
+        <HeldNotice held={held} noun={props.noun} onShow={() => {
+          release();
+          scroller.current?.scrollTo({ top: 0 });
+        }} />
         <Pager paging={paging} next={query.data?.next ?? null} rows={rows.length} />
-      </Box>
+      </Flex>
       {props.actionsOf && (
         <RowMenu
           open={menu}
           nameOf={nameOf}
-          actionsOf={(row) => props.actionsOf?.(row, setRequest) ?? []}
+          actionsOf={(row) => props.actionsOf?.(row, ask) ?? []}
           onClose={() => setMenu(null)}
         />
       )}

@@ -5,7 +5,7 @@ import { useRef } from "react";
 import { OneOf } from "../parts/Choice";
 import type { Params } from "../lib/params";
 import { recall, remember } from "../lib/storage";
-import { count } from "../lib/time";
+import { counted } from "../lib/time";
 
 export const PAGE_SIZES = [25, 100, 500];
 const USUAL_SIZE = 100;
@@ -55,9 +55,9 @@ export function Pager(props: {
 }) {
   const { paging, next, rows } = props;
   return (
-    <HStack gap="3" fontSize="xs" justify="flex-end">
+    <HStack gap="3" fontSize="xs" ms="auto">
       <Text aria-live="polite" color="fg.muted">
-        page {paging.page}: {count(rows)} rows
+        page {paging.page}: {counted(rows, "row")}
       </Text>
       <OneOf
         label="Rows per page"

@@ -1,9 +1,10 @@
-import { Button, Menu, Portal } from "@chakra-ui/react";
+import { Button, HStack, Popover, Portal, Stack, Text } from "@chakra-ui/react";
 import { Bookmark, Trash2 } from "lucide-react";
 import { useState } from "react";
 
 import type { Params } from "../lib/params";
 import { useRemembered } from "../lib/storage";
+import { sheet } from "../shell/styles";
 
 interface View {
   name: string;
@@ -22,6 +23,7 @@ export function viewQuery(search: URLSearchParams): string {
 export function SavedViews({ page, params }: { page: string; params: Params }) {
   const [views, keep] = useRemembered<View[]>(`views.${page}`, []);
   const [name, setName] = useState("");
+  const [open, setOpen] = useState(false);
   const save = (): void => {
     const wanted = name.trim();
     if (!wanted) return;
@@ -29,50 +31,58 @@ export function SavedViews({ page, params }: { page: string; params: Params }) {
     keep([...views.filter((view) => view.name !== wanted), { name: wanted, query }]);
     setName("");
   };
+  // A popover, not a menu: a field is no item of a menu.
   return (
-    <Menu.Root positioning={{ placement: "bottom-end" }}>
-      <Menu.Trigger asChild>
+    <Popover.Root positioning={{ placement: "bottom-end" }} open={open} onOpenChange={(change) => setOpen(change.open)}>
+      <Popover.Trigger asChild>
         <Button size="xs" variant="outline">
           <Bookmark size={14} aria-hidden /> Views
         </Button>
-      </Menu.Trigger>
+      </Popover.Trigger>
       <Portal>
-        <Menu.Positioner>
-          <Menu.Content minW="16rem">
-            {views.map((view) => (
-              <Menu.Item key={view.name} value={`open ${view.name}`} onClick={() => params.replace(view.query)}>
-                {view.name}
-              </Menu.Item>
-            ))}
-            {views.map((view) => (
-              <Menu.Item key={view.name} value={`delete ${view.name}`} color="fg.error"
-                onClick={() => keep(views.filter((other) => other.name !== view.name))}>
-                <Trash2 size={14} aria-hidden /> Delete {view.name}
-              </Menu.Item>
-            ))}
-            {views.length === 0 && <Menu.Item value="none" disabled>No view is saved yet</Menu.Item>}
-            <Menu.Separator />
-            <form
-              style={{ display: "flex", gap: 6, padding: 6 }}
-              onSubmit={(event) => {
-                event.preventDefault();
-                save();
-              }}
-            >
-              <input
-                aria-label="Name of the view"
-                placeholder="Save these filters as…"
-                style={{ flex: 1, minWidth: 0, background: "transparent" }}
-                value={name}
-                // The menu would take the letters for jumps to its items.
-                onKeyDown={(event) => event.stopPropagation()}
-                onChange={(event) => setName(event.target.value)}
-              />
-              <Button size="2xs" type="submit" disabled={!name.trim()}>Save</Button>
-            </form>
-          </Menu.Content>
-        </Menu.Positioner>
+        <Popover.Positioner>
+          <Popover.Content css={sheet} width="18rem" aria-label="Views">
+            <Popover.Body p="3">
+              <Stack gap="1">
+                {views.length === 0 && <Text fontSize="sm" color="fg.muted">No view is saved yet.</Text>}
+                {views.map((view) => (
+                  <HStack key={view.name} gap="1">
+                    <Button size="xs" variant="ghost" flex="1" justifyContent="flex-start"
+                      onClick={() => {
+                        params.replace(view.query);
+                        setOpen(false);
+                      }}>
+                      {view.name}
+                    </Button>
+                    <button type="button" className="owl-icon-button" aria-label={`Delete ${view.name}`}
+                      title={`Delete ${view.name}`}
+                      onClick={() => keep(views.filter((other) => other.name !== view.name))}>
+                      <Trash2 size={14} aria-hidden />
+                    </button>
+                  </HStack>
+                ))}
+                <form
+                  style={{ display: "flex", gap: 6, alignItems: "center" }}
+                  onSubmit={(event) => {
+                    event.preventDefault();
+                    save();
+                  }}
+                >
+                  <input
+                    className="owl-field"
+                    aria-label="Name of the view"
+                    placeholder="Save these filters as…"
+                    style={{ flex: 1 }}
+                    value={name}
+                    onChange={(event) => setName(event.target.value)}
+                  />
+                  <Button size="xs" type="submit" disabled={!name.trim()}>Save</Button>
+                </form>
+              </Stack>
+            </Popover.Body>
+          </Popover.Content>
+        </Popover.Positioner>
       </Portal>
-    </Menu.Root>
+    </Popover.Root>
   );
 }

@@ -8,7 +8,7 @@ import type { FlowTotals, Product } from "../../api/types";
 import { toQuery, useParams } from "../../lib/params";
 import { AsOf } from "../../parts/AsOf";
 import { Labelled, OneOf } from "../../parts/Choice";
-import { EmptyNotice, ErrorNotice, Loading } from "../../parts/Notice";
+import { EmptyNotice, ErrorNotice, Loading, useStandingError } from "../../parts/Notice";
 import { FilterBar, filterNames, type FilterSpec } from "../../table/FilterBar";
 import { Pager, usePaging } from "../../table/Pager";
 import { SavedViews } from "../../table/SavedViews";
@@ -54,6 +54,7 @@ export function ArchivePage() {
     { ...withCone(asked), sort, limit: paging.limit, cursor: paging.cursor || undefined },
     keyOf,
   );
+  const error = useStandingError(query);
   const rows = query.data?.rows ?? [];
   const given = CONE.filter((name) => asked[name] !== undefined).length;
   return (
@@ -72,8 +73,8 @@ export function ArchivePage() {
         </HStack>
       </Flex>
       <Box flex="1" minH="0" overflow="auto">
-        {query.error && !query.data ? (
-          <ErrorNotice error={query.error} onRetry={() => void query.refetch()} />
+        {error ? (
+          <ErrorNotice error={error} onRetry={() => void query.refetch()} />
         ) : query.isPending ? (
           <Loading what="the archive" />
         ) : rows.length === 0 ? (

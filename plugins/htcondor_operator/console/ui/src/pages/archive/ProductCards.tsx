@@ -1,8 +1,8 @@
 /** Products with their pictures. */
 
-import { Box, HStack, SimpleGrid, Text } from "@chakra-ui/react";
-import { Download, ImageOff } from "lucide-react";
-import { useState } from "react";
+import { Box, Flex, HStack, SimpleGrid, Text } from "@chakra-ui/react";
+import { Download, FileText, ImageOff } from "lucide-react";
+import { useState, type ReactNode } from "react";
 import { Link as RouterLink } from "react-router-dom";
 
 import { apiUrl } from "../../api/client";
@@ -12,21 +12,34 @@ import { bytes, stamp } from "../../lib/time";
 
 const fileUrl = (number: number): string => apiUrl(`products/${number}/file`);
 
+const ENDING = /\.([a-z]+)(?:\.(?:gz|fz))?$/i;
+const IMAGES: ReadonlySet<string> = new Set(["fits", "fit", "jpg", "jpeg", "png"]);
+
+/** Return the sort of a file that is no image, for its card: `JSON`. The pictures are of the dataset. */
+export function plainSort(name: string): string | null {
+  const ending = ENDING.exec(name)?.[1]?.toLowerCase() ?? "";
+  return IMAGES.has(ending) ? null : ending.toUpperCase() || "FILE";
+}
+
+function Tile({ children }: { children: ReactNode }) {
+  return (
+    <Flex direction="column" gap="1" height="100%" align="center" justify="center" color="fg.muted" fontSize="xs">
+      {children}
+    </Flex>
+  );
+}
+
 /** A picture of a product, or a sign that there is none. */
 function Picture({ product }: { product: Product }) {
   const picture = product.thumb ?? product.preview;
   const [broken, setBroken] = useState(false);
-  if (broken || picture === null) {
-    return (
-      <Box height="100%" display="flex" alignItems="center" justifyContent="center" color="fg.subtle">
-        <ImageOff size={28} aria-label="No preview" />
-      </Box>
-    );
-  }
+  const sort = plainSort(product.name);
+  if (sort !== null) return <Tile><FileText size={28} aria-hidden />{sort}</Tile>;
+  if (broken || picture === null) return <Tile><ImageOff size={28} aria-hidden />no preview</Tile>;
   return (
     <img
       src={fileUrl(picture)}
-      alt={`Preview of ${product.name}`}
+      alt={`Preview of ${product.dataset}`}
       loading="lazy"
       decoding="async"
       style={{ width: "100%", height: "100%", objectFit: "contain", background: "black" }}
@@ -44,11 +57,11 @@ function Card({ product, withRun }: { product: Product; withRun: boolean }) {
   return (
     <Box borderWidth="1px" borderRadius="md" overflow="hidden" minW="0">
       <Box height="11rem" bg="bg.muted">
-        {product.preview === null ? (
+        {product.preview === null || plainSort(product.name) !== null ? (
           <Picture product={product} />
         ) : (
           <a href={fileUrl(product.preview)} target="_blank" rel="noreferrer"
-            aria-label={`Preview of ${product.name} in full size`}>
+            aria-label={`Preview of ${product.dataset} in full size`}>
             <Picture product={product} />
           </a>
         )}
@@ -61,7 +74,8 @@ function Card({ product, withRun }: { product: Product; withRun: boolean }) {
         {product.fault && <Text color="fg.error">{product.fault}</Text>}
         <HStack justify="space-between" mt="1">
           <a className="owl-link" href={fileUrl(product.id)} download={product.name}>
-            <Download size={12} aria-hidden style={{ display: "inline" }} /> {bytes(product.bytes)}
+            <Download size={12} aria-hidden style={{ display: "inline" }} />{" "}
+            <span className="owl-hidden">Download {product.name}, </span>{bytes(product.bytes)}
           </a>
           {withRun && (
             <RouterLink className="owl-link"
@@ -78,9 +92,9 @@ function Card({ product, withRun }: { product: Product; withRun: boolean }) {
 /** The cards, as many in a row as fit. */
 export function ProductCards(props: { products: readonly Product[]; withRun?: boolean }) {
   return (
-    <SimpleGrid minChildWidth="13rem" gap="3" role="list" aria-label="Products">
+    <SimpleGrid gap="3" templateColumns="repeat(auto-fill, minmax(13rem, 1fr))" role="list" aria-label="Products">
       {props.products.map((product) => (
-        <Box key={product.id} role="listitem" maxW="20rem">
+        <Box key={product.id} role="listitem">
           <Card product={product} withRun={props.withRun ?? false} />
         </Box>
       ))}

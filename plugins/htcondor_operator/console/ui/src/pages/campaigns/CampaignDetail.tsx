@@ -1,6 +1,6 @@
 /** One campaign: progress, rate, time to go, failures by kind, datasets that failed. */
 
-import { Box, Button, HStack, Stack } from "@chakra-ui/react";
+import { Button, HStack, Stack } from "@chakra-ui/react";
 import { useState } from "react";
 import { Link as RouterLink } from "react-router-dom";
 
@@ -86,7 +86,7 @@ function Report({ report, path }: { report: CampaignReport; path: string }) {
         />
       </HStack>
       {report.failures.length > 0 && (
-        <Box>
+        <Stack gap="3">
           <SmallTable
             label="Failures by kind"
             rows={report.failures}
@@ -99,7 +99,7 @@ function Report({ report, path }: { report: CampaignReport; path: string }) {
             ]}
           />
           <Failed path={path} />
-        </Box>
+        </Stack>
       )}
     </Stack>
   );

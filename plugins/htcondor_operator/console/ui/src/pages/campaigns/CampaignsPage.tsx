@@ -23,24 +23,29 @@ const COLUMNS: Column<Campaign>[] = [
   {
     id: "name",
     label: "Campaign",
-    width: 220,
+    width: 140,
     fixed: true,
     cell: (row) => <RouterLink className="owl-link" to={campaignPath(row.name)}>{row.name}</RouterLink>,
   },
-  { id: "state", label: "State", width: 100, cell: (row) => <StateBadge state={row.state} /> },
+  { id: "state", label: "State", width: 90, cell: (row) => <StateBadge state={row.state} /> },
   {
     id: "progress",
     label: "Progress",
-    width: 220,
-    cell: (row) => <StackBar total={row.total} parts={[["done", row.done], ["failed", row.failed]]} />,
+    width: 200,
+    cell: (row) => (
+      <div className="owl-barred">
+        <StackBar total={row.total} parts={[["done", row.done], ["failed", row.failed]]} />
+        {Math.floor((100 * (row.done + row.failed)) / Math.max(1, row.total))} %
+      </div>
+    ),
   },
-  { id: "total", label: "Datasets", width: 90, className: "owl-num", cell: (row) => count(row.total) },
-  { id: "open", label: "Open", width: 90, className: "owl-num", cell: (row) => count(row.open) },
-  { id: "done", label: "Done", width: 90, className: "owl-num", cell: (row) => count(row.done) },
+  { id: "total", label: "Datasets", width: 76, className: "owl-num", cell: (row) => count(row.total) },
+  { id: "open", label: "Open", width: 60, className: "owl-num", cell: (row) => count(row.open) },
+  { id: "done", label: "Done", width: 60, className: "owl-num", cell: (row) => count(row.done) },
   {
     id: "failed",
     label: "Failed",
-    width: 90,
+    width: 60,
     className: "owl-num",
     cell: (row) =>
       row.failed > 0 && (
@@ -49,13 +54,13 @@ const COLUMNS: Column<Campaign>[] = [
         </RouterLink>
       ),
   },
-  { id: "priority", label: "Priority", width: 80, className: "owl-num", cell: (row) => row.priority },
-  { id: "type", label: "Type", width: 180, cell: (row) => row.type },
-  { id: "source", label: "Source", width: 110, cell: (row) => row.source },
-  { id: "by", label: "Made by", width: 110, cell: (row) => row.created_by },
-  { id: "approved", label: "Approved by", width: 110, cell: (row) => row.approved_by },
+  { id: "priority", label: "Priority", width: 66, className: "owl-num", cell: (row) => row.priority },
+  { id: "type", label: "Type", width: 130, cell: (row) => row.type },
+  { id: "source", label: "Source", width: 80, hidden: true, cell: (row) => row.source },
+  { id: "by", label: "Made by", width: 80, cell: (row) => row.created_by },
+  { id: "approved", label: "Approved by", width: 96, hidden: true, cell: (row) => row.approved_by },
   { id: "created", label: "Made (UTC)", width: 150, className: "owl-num", cell: (row) => stamp(row.created_at) },
-  { id: "reason", label: "Reason", width: 240, className: "owl-wrap", cell: (row) => row.reason },
+  { id: "reason", label: "Reason", width: 160, className: "owl-wrap", cell: (row) => row.reason },
 ];
 
 const FILTERS: FilterSpec[] = [{ kind: "one", name: "state", label: "State", options: CAMPAIGN_STATES }];
@@ -85,7 +90,7 @@ export function CampaignsPage() {
     <ListPage<Campaign>
       id="campaigns"
       label="Campaigns"
-      noun="campaigns"
+      noun="campaign"
       path="campaigns"
       columns={COLUMNS}
       filters={FILTERS}

@@ -86,14 +86,14 @@ const COLUMNS: Column<ErrorGroup>[] = [
       </RouterLink>
     ),
   },
-  { id: "held", label: "Held", help: "How many of them are held", width: 60, className: "owl-num", cell: (row) => row.held || "" },
-  { id: "node", label: "Node", width: 110, className: "owl-mono", cell: (row) => row.node },
-  { id: "kind", label: "Kind", width: 130, cell: (row) => row.error_kind.replaceAll("_", " ") },
-  { id: "exit", label: "Exit", width: 170, cell: (row) => <ExitCode exit={row} long /> },
+  { id: "held", label: "Held", help: "How many of them are held", width: 50, className: "owl-num", cell: (row) => row.held || "" },
+  { id: "node", label: "Node", width: 96, className: "owl-mono", cell: (row) => row.node },
+  { id: "kind", label: "Kind", width: 120, cell: (row) => row.error_kind.replaceAll("_", " ") },
+  { id: "exit", label: "Exit", width: 150, cell: (row) => <ExitCode exit={row} long /> },
   {
     id: "message",
     label: "Message (of the newest)",
-    width: 480,
+    width: 300,
     className: "owl-wrap",
     cell: (row) => row.sample_message ?? row.exit_sentence,
   },
@@ -108,13 +108,13 @@ const COLUMNS: Column<ErrorGroup>[] = [
       </RouterLink>
     ),
   },
-  { id: "workflows", label: "Workflows", width: 160, cell: (row) => <span title={row.workflows.join(", ")}>{row.workflows.join(", ")}</span> },
-  { id: "first", label: "First", width: 74, className: "owl-num", cell: (row) => <Age at={row.first_at} /> },
-  { id: "last", label: "Last", width: 74, className: "owl-num", cell: (row) => <Age at={row.last_at} /> },
+  { id: "first", label: "First", help: "How long ago it was seen first", width: 64, className: "owl-num", cell: (row) => <Age at={row.first_at} /> },
+  { id: "last", label: "Last", help: "How long ago it was seen last", width: 64, className: "owl-num", cell: (row) => <Age at={row.last_at} /> },
+  { id: "workflows", label: "Workflows", width: 104, cell: (row) => <span title={row.workflows.join(", ")}>{row.workflows.join(", ")}</span> },
   {
     id: "accepted",
     label: "Accepted",
-    width: 180,
+    width: 120,
     className: "owl-wrap",
     cell: (row) =>
       row.accepted_by && (
@@ -195,7 +195,7 @@ export function ErrorsPage() {
     <ListPage<ErrorGroup>
       id="errors"
       label="Errors"
-      noun="causes"
+      noun="cause"
       path="errors"
       columns={COLUMNS}
       filters={filters}

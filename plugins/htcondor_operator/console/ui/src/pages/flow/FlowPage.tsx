@@ -8,6 +8,7 @@ import type { FlowRow, FlowTotals } from "../../api/types";
 import { toQuery, useParams, type Params } from "../../lib/params";
 import { count } from "../../lib/time";
 import { RUN_STATES } from "../../lib/words";
+import { useAnnounced } from "../../parts/Announcer";
 import { StateBadge } from "../../parts/StateBadge";
 import type { Option } from "../../parts/Choice";
 import type { FilterSpec } from "../../table/FilterBar";
@@ -44,7 +45,7 @@ export function FlowPage() {
       { kind: "multi", name: "status", label: "Status", options: RUN_STATES },
       { kind: "multi", name: "workflow", label: "Workflow", options: (me?.workflows ?? []).map((value) => ({ value })) },
       { kind: "multi", name: "instrument", label: "Instrument", options: counted(totals?.instrument) },
-      { kind: "text", name: "node", label: "Node", width: "7rem" },
+      { kind: "multi", name: "node", label: "Node", options: (me?.nodes ?? []).map((value) => ({ value })) },
       {
         kind: "multi",
         name: "error",
@@ -71,7 +72,7 @@ export function FlowPage() {
     <ListPage<FlowRow>
       id="flow"
       label="Data flow"
-      noun="runs"
+      noun="run"
       path="flow"
       columns={FLOW_COLUMNS}
       filters={filters}
@@ -94,6 +95,10 @@ export function FlowPage() {
 
 /** How many runs there are in each state; a click filters. */
 function Totals({ params, counts }: { params: Params; counts: Record<string, number> | undefined }) {
+  const words = RUN_STATES.filter(({ value }) => (counts?.[value] ?? 0) > 0).map(
+    ({ value }) => `${count(counts?.[value])} ${value}`,
+  );
+  useAnnounced(counts ? `Now ${words.join(", ") || "no runs"}.` : null, params.search.toString());
   if (!counts) return null;
   const chosen = params.all("status");
   return (

@@ -3,7 +3,7 @@
 import { Link as RouterLink } from "react-router-dom";
 
 import type { FlowRow } from "../../api/types";
-import { airflowRun, campaignPath, runPath } from "../../lib/links";
+import { airflowRun, campaignPath, runLogPath, runPath } from "../../lib/links";
 import { lag, stamp } from "../../lib/time";
 import { Age } from "../../parts/Age";
 import { ExitCode } from "../../parts/ExitCode";
@@ -14,6 +14,20 @@ import type { Column } from "../../table/columns";
 export function reasonOf(row: FlowRow): string {
   return row.hold_reason ?? row.error_message ?? "";
 }
+
+/** What went wrong leads to the log of the node in which it did. */
+function Status({ row }: { row: FlowRow }) {
+  const badge = <StateBadge state={row.status} title={reasonOf(row) || undefined} />;
+  if (!row.node || !TROUBLE.has(row.status)) return badge;
+  return (
+    <RouterLink className="owl-link" to={runLogPath(row.run_key, row.node)}
+      aria-label={`${row.status}: log of ${row.node} of ${row.dataset}`}>
+      {badge}
+    </RouterLink>
+  );
+}
+
+const TROUBLE: ReadonlySet<string> = new Set(["failed", "held"]);
 
 const progress = (row: FlowRow): string =>
   row.nodes_total ? `${row.nodes_done ?? 0}/${row.nodes_total}` : "";
@@ -40,7 +54,7 @@ export const FLOW_COLUMNS: Column<FlowRow>[] = [
     label: "Status",
     width: 100,
     sort: "status",
-    cell: (row) => <StateBadge state={row.status} title={reasonOf(row) || undefined} />,
+    cell: (row) => <Status row={row} />,
   },
   { id: "progress", label: "Nodes", help: "Nodes done, of all", width: 70, className: "owl-num", cell: progress },
   { id: "rescues", label: "Rescue", help: "How many times it was rescued", width: 68, className: "owl-num", cell: (row) => row.rescues || "" },

@@ -69,7 +69,7 @@ function Pollers() {
   const query = usePolled<Overview>("pollers");
   const [request, setRequest] = useState<ActionRequest | null>(null);
   return (
-    <Stack gap="2">
+    <Stack gap="2" height="100%" overflow="auto">
       <HStack><Spacer /><AsOf query={query} /></HStack>
       <Loaded query={query} what="the pollers">
         {(data) => (
@@ -88,20 +88,20 @@ function Pollers() {
               columns={[
                 {
                   label: "Name",
-                  width: 170,
+                  width: 140,
                   className: "owl-mono",
                   cell: (poller) => <span title={poller.description ?? undefined}>{poller.name}</span>,
                 },
                 {
                   label: "Status",
-                  width: 110,
+                  width: 90,
                   cell: (poller) => <StateBadge state={poller.paused ? "paused" : poller.state} />,
                 },
                 ...(may
                   ? [
                       {
                         label: "Control",
-                        width: 80,
+                        width: 70,
                         cell: (poller: Poller) => (
                           <Button size="2xs" variant="outline" disabled={!poller.declared}
                             aria-label={`${poller.paused ? "Start" : "Stop"} ${poller.name}`}
@@ -112,18 +112,18 @@ function Pollers() {
                       },
                     ]
                   : []),
-                { label: "Last update", width: 100, className: "owl-num", cell: (poller) => <Age at={poller.beat_at} /> },
-                { label: "Interval", width: 80, className: "owl-num", cell: (poller) => duration(poller.interval_s) },
-                { label: "Last result", width: 240, className: "owl-wrap", cell: (poller) => resultWords(poller.result) },
-                { label: "Result at (UTC)", width: 150, className: "owl-num", cell: (poller) => stamp(poller.result_at) },
-                { label: "Kind", width: 110, cell: (poller) => poller.kind },
-                { label: "Folder", width: 260, className: "owl-mono", cell: (poller) => <span title={poller.directory ?? undefined}>{poller.directory}</span> },
+                { label: "Last update", width: 96, className: "owl-num", cell: (poller) => poller.beat_at ? <><Age at={poller.beat_at} /> ago</> : "never" },
+                { label: "Interval", width: 74, className: "owl-num", cell: (poller) => duration(poller.interval_s) },
+                { label: "Last result", width: 130, className: "owl-wrap", cell: (poller) => resultWords(poller.result) },
+                { label: "Result at (UTC)", width: 146, className: "owl-num", cell: (poller) => stamp(poller.result_at) },
+                { label: "Kind", width: 96, cell: (poller) => poller.kind },
+                { label: "Folder", width: 110, className: "owl-mono", cell: (poller) => <span title={poller.directory ?? undefined}>{poller.directory}</span> },
                 { label: "Note", className: "owl-wrap", cell: (poller) => poller.error ?? poller.note },
                 {
                   label: "Airflow",
-                  width: 80,
+                  width: 64,
                   cell: (poller) =>
-                    poller.dag_id && <RouterLink className="owl-link" to={airflowDag(poller.dag_id)}>DAG</RouterLink>,
+                    poller.dag_id && <RouterLink className="owl-link" aria-label={`DAG of ${poller.name}`} to={airflowDag(poller.dag_id)}>DAG</RouterLink>,
                 },
               ]}
             />
@@ -178,7 +178,7 @@ function Arrivals({ quarantine }: { quarantine: boolean }) {
     <ListPage<Arrival>
       id={quarantine ? "quarantine" : "arrivals"}
       label={quarantine ? "Quarantine" : "Deliveries"}
-      noun="files"
+      noun="file"
       path="pollers/arrivals"
       extra={quarantine ? { state: "quarantined" } : undefined}
       columns={COLUMNS}

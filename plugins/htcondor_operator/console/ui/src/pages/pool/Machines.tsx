@@ -18,29 +18,40 @@ import type { RowKey } from "../../table/selection";
 
 const gigabytes = (megabytes: number): string => `${(megabytes / 1_024).toFixed(1)} GB`;
 
+/** `$CondorVersion: 25.4.0 2026-… $` as `25.4.0`. */
+const version = (software: string | null): string => /\d+\.\d+\.\d+/.exec(software ?? "")?.[0] ?? software ?? "";
+
 const COLUMNS: Column<Machine>[] = [
-  { id: "machine", label: "Machine", width: 240, className: "owl-mono", cell: (row) => row.machine },
+  { id: "machine", label: "Machine", width: 190, className: "owl-mono", cell: (row) => row.machine },
   { id: "state", label: "State", width: 90, cell: (row) => <StateBadge state={row.present ? (row.busy_slots ? "running" : "idle") : "silent"} /> },
   {
     id: "cores",
     label: "Cores busy",
-    width: 150,
-    cell: (row) => <StackBar total={row.cpus} parts={[["running", row.busy_cpus]]} />,
+    width: 170,
+    cell: (row) => (
+      <div className="owl-barred">
+        <StackBar total={row.cpus} parts={[["running", row.busy_cpus]]} />
+        {count(row.busy_cpus)} of {count(row.cpus)}
+      </div>
+    ),
   },
-  { id: "cpus", label: "Cores", width: 90, className: "owl-num", cell: (row) => `${count(row.busy_cpus)}/${count(row.cpus)}` },
   {
     id: "memory",
     label: "Memory taken",
-    width: 150,
-    cell: (row) => <StackBar total={Math.round(row.memory_mb)} parts={[["running", Math.round(row.busy_mb)]]} />,
+    width: 200,
+    cell: (row) => (
+      <div className="owl-barred">
+        <StackBar total={Math.round(row.memory_mb)} parts={[["running", Math.round(row.busy_mb)]]} unit="MB" />
+        {(row.busy_mb / 1_024).toFixed(1)} of {gigabytes(row.memory_mb)}
+      </div>
+    ),
   },
-  { id: "gigabytes", label: "Memory", width: 100, className: "owl-num", cell: (row) => gigabytes(row.memory_mb) },
   { id: "gpus", label: "GPUs", width: 60, className: "owl-num", cell: (row) => row.gpus || "" },
-  { id: "jobs", label: "Jobs", width: 70, className: "owl-num", cell: (row) => row.busy_slots },
-  { id: "load", label: "Load", width: 70, className: "owl-num", cell: (row) => row.load?.toFixed(2) },
-  { id: "software", label: "HTCondor", width: 120, cell: (row) => row.software },
+  { id: "jobs", label: "Jobs", width: 50, className: "owl-num", cell: (row) => row.busy_slots },
+  { id: "load", label: "Load", width: 56, className: "owl-num", cell: (row) => row.load?.toFixed(2) },
+  { id: "software", label: "HTCondor", width: 84, cell: (row) => version(row.software) },
   { id: "joined", label: "Joined (UTC)", width: 150, className: "owl-num", cell: (row) => stamp(row.joined_at) },
-  { id: "seen", label: "Seen", width: 80, className: "owl-num", cell: (row) => <Age at={row.seen_at} /> },
+  { id: "seen", label: "Last seen", width: 84, className: "owl-num", cell: (row) => <Age at={row.seen_at} /> },
 ];
 const CHOICE = settle(COLUMNS, null);
 const keyOf = (row: Machine): string => row.machine;
@@ -60,7 +71,9 @@ export function Machines({ pool }: { pool: PoolState }) {
     [],
   );
   return (
-    <Grid gap="3" height="100%" minH="20rem" templateColumns={{ base: "minmax(0, 1fr)", xl: "minmax(0, 3fr) minmax(16rem, 1fr)" }}>
+    <Grid gap="3" height="100%" minH="20rem" templateColumns={{ base: "minmax(0, 1fr)", "2xl": "minmax(0, 3fr) minmax(22rem, 1fr)" }}
+      // One above the other: the machines take what is left.
+      templateRows={{ base: "minmax(12rem, 1fr) auto", "2xl": "minmax(0, 1fr)" }}>
       <Flex direction="column" minH="0">
         <DataTable<Machine>
           label="Machines"
@@ -87,7 +100,7 @@ export function Machines({ pool }: { pool: PoolState }) {
           keyOf={(user) => user.owner ?? ""}
           empty={<EmptyNotice title="Nobody uses a slot" />}
           columns={[
-            { label: "Owner", width: 110, cell: (user) => user.owner },
+            { label: "Owner", cell: (user) => <span title={user.owner ?? undefined}>{user.owner}</span> },
             { label: "Slots", width: 60, className: "owl-num", cell: (user) => count(user.slots) },
             { label: "Cores", width: 60, className: "owl-num", cell: (user) => count(user.cpus) },
             { label: "Memory", width: 80, className: "owl-num", cell: (user) => gigabytes(user.memory_mb) },

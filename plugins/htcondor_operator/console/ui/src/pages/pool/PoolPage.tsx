@@ -60,8 +60,9 @@ function Summary({ pool }: { pool: PoolState }) {
     <HStack gap="4" wrap="wrap" fontSize="sm">
       <Text>
         <strong>{count(here.length)}</strong> {here.length === 1 ? "machine" : "machines"}, <strong>{count(sum((m) => m.busy_cpus))}</strong> of{" "}
-        {count(sum((m) => m.cpus))} cores busy, <strong>{count(sum((m) => m.busy_slots))}</strong> in slots
+        {count(sum((m) => m.cpus))} cores busy, <strong>{count(sum((m) => m.busy_slots))}</strong> {sum((m) => m.busy_slots) === 1 ? "job" : "jobs"} in slots
       </Text>
+      {jobs.length > 0 && <Text>Jobs of the schedd:</Text>}
       {jobs.map(([state, n]) => (
         <StateBadge key={state} state={state}><strong>{count(n)}</strong></StateBadge>
       ))}
@@ -125,7 +126,7 @@ function Health({ health }: { health: PoolHealth }) {
               { label: "Lag p50", width: 90, className: "owl-num", cell: (log) => seconds(log.lag_p50_s) },
               { label: "Lag p99", width: 90, className: "owl-num", cell: (log) => seconds(log.lag_p99_s) },
               { label: "Last event (UTC)", width: 160, className: "owl-num", cell: (log) => stamp(log.event_at) },
-              { label: "Read", className: "owl-num", cell: (log) => <Age at={log.updated_at} /> },
+              { label: "Read", className: "owl-num", cell: (log) => <><Age at={log.updated_at} /> ago</> },
             ]}
           />
         </Section>

@@ -67,7 +67,7 @@ export function HistoryPage() {
     <ListPage<HistoryRow>
       id="history"
       label="History"
-      noun="entries"
+      noun="entry"
       path="history"
       columns={COLUMNS}
       filters={filters}

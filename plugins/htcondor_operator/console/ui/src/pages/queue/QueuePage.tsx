@@ -92,7 +92,7 @@ export function QueuePage() {
     <ListPage<QueueRow>
       id="queue"
       label="Queue"
-      noun="entries"
+      noun="entry"
       path="queue"
       columns={shown}
       filters={filters}

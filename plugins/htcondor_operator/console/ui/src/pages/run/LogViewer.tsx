@@ -1,8 +1,8 @@
 /** The log of a node's try: search, line numbers, and a link to each line. */
 
 import { Box, Button, HStack, Spacer, Text } from "@chakra-ui/react";
-import { Link2, WrapText } from "lucide-react";
-import { memo, useEffect, useRef, type MouseEvent } from "react";
+import { ArrowDownToLine, Link2, WrapText } from "lucide-react";
+import { memo, useEffect, useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
 
 import { usePolled } from "../../api/queries";
 import type { LogPage, NodeTry } from "../../api/types";
@@ -64,6 +64,8 @@ export function LogViewer({ runKey, nodes, params }: Props) {
 
 function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
   const [wrap, setWrap] = useRemembered("log.wrap", true);
+  const [follow, setFollow] = useState(true);
+  const live = LIVE_STATES.has(node.state);
   const failed = node.state === "failed" && node.exit_code !== 0;
   const stream = params.get("stream") || (failed ? "err" : "out");
   const search = params.get("find");
@@ -81,7 +83,7 @@ function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
       lines: MOST_LINES,
     },
     {
-      every: LIVE_STATES.has(node.state) ? LIVE_MS : false,
+      every: live ? LIVE_MS : false,
       // Another place in the same file.
       keep: (before) =>
         before["node"] === node.node &&
@@ -90,6 +92,14 @@ function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
         before["stream"] === stream,
     },
   );
+  // Who stays at a place stays at that node, too, when the next one begins.
+  const followed = (on: boolean): void => {
+    setFollow(on);
+    if (on) params.set({ line: null });
+    else if (!params.get("node")) {
+      params.set({ node: node.node, attempt: String(node.attempt), try: String(node.try) });
+    }
+  };
   const choose = (key: string): void => {
     const [attempt = "", name = "", number = ""] = key.split("/");
     params.set({ node: name, attempt, try: number, line: null });
@@ -120,12 +130,20 @@ function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
           onChange={(value) => params.set({ find: value, line: null })}
         />
         {query.data && (
-          <Text fontSize="xs" color="fg.muted" aria-live="polite">
+          // Not each new line of a job that runs; what a search has found, yes.
+          <Text fontSize="xs" color="fg.muted" aria-live={search ? "polite" : "off"}>
             {search ? `${lines(query.data.matches ?? query.data.lines.length)} ${query.data.matches === 1 ? "fits" : "fit"}` : lines(query.data.total ?? 0)}
             {query.data.lines.length < (query.data.matches ?? query.data.total ?? 0) && `, ${count(query.data.lines.length)} shown`}
           </Text>
         )}
         <Spacer />
+        {live && (
+          <Button size="xs" variant={follow ? "subtle" : "outline"} aria-pressed={follow}
+            title={follow ? "New lines come into sight; press to stay at this place" : "Go to the end, and stay there"}
+            onClick={() => followed(!follow)}>
+            <ArrowDownToLine size={14} aria-hidden /> Follow
+          </Button>
+        )}
         <Button size="xs" variant={wrap ? "subtle" : "outline"} aria-pressed={wrap} onClick={() => setWrap(!wrap)}>
           <WrapText size={14} aria-hidden /> Wrap
         </Button>
@@ -153,6 +171,8 @@ function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
                 search={search}
                 marked={line}
                 wrap={wrap}
+                follow={follow}
+                onFollow={live ? followed : setFollow}
                 onLine={(n) => params.set({ line: String(n), find: null })}
               />
             )}
@@ -168,19 +188,23 @@ interface LinesProps {
   search: string;
   marked: number | null;
   wrap: boolean;
+  follow: boolean;
+  onFollow: (on: boolean) => void;
   onLine: (n: number) => void;
 }
 
-function Lines({ lines, search, marked, wrap, onLine }: LinesProps) {
+/** So near to its end a log counts as read to its end. */
+const END_PX = 24;
+
+function Lines({ lines, search, marked, wrap, follow, onFollow, onLine }: LinesProps) {
   const box = useRef<HTMLDivElement>(null);
   const seen = useRef<number | null>(null);
-  const atEnd = useRef(true);
   useEffect(() => {
     const frame = box.current;
     if (!frame) return;
     if (marked === null) {
-      // Like `tail -f`, unless somebody has scrolled up.
-      if (atEnd.current && !search) frame.scrollTop = frame.scrollHeight;
+      seen.current = null;
+      if (follow && !search) frame.scrollTop = frame.scrollHeight;
       return;
     }
     if (seen.current === marked) return;
@@ -188,7 +212,7 @@ function Lines({ lines, search, marked, wrap, onLine }: LinesProps) {
     if (!line) return;
     seen.current = marked;
     line.scrollIntoView({ block: "center" });
-  }, [lines, marked, search]);
+  }, [lines, marked, search, follow]);
   const base = new URL(window.location.href);
   base.searchParams.delete("line");
   base.searchParams.delete("find");
@@ -201,14 +225,17 @@ function Lines({ lines, search, marked, wrap, onLine }: LinesProps) {
     onLine(Number(row.dataset["line"]));
   };
   return (
-    <Box ref={box} className="owl-log" maxH="60vh" overflow="auto" borderWidth="1px" borderRadius="sm" p="1"
+    <Box ref={box} className="owl-log" onKeyDown={toNextLine} maxH="60vh" overflow="auto" borderWidth="1px" borderRadius="sm" p="1"
       tabIndex={0} role="log" aria-label="Lines of the log" aria-live="off" onClick={onClick}
+      // Like `tail -f`: who scrolls up stays there, who comes back to the end goes on with it.
       onScroll={(event) => {
         const frame = event.currentTarget;
-        atEnd.current = frame.scrollHeight - frame.scrollTop - frame.clientHeight < 24;
+        const atEnd = frame.scrollHeight - frame.scrollTop - frame.clientHeight < END_PX;
+        if (marked === null && !search && atEnd !== follow) onFollow(atEnd);
       }}>
       {lines.map((line) => (
-        <Line key={line.n} n={line.n} text={line.text} search={search} marked={line.n === marked} wrap={wrap} href={href} />
+        <Line key={line.n} n={line.n} text={line.text} search={search} marked={line.n === marked} wrap={wrap} href={href}
+          reached={line.n === (marked ?? lines.at(-1)?.n)} />
       ))}
     </Box>
   );
@@ -221,12 +248,22 @@ interface LineProps {
   marked: boolean;
   wrap: boolean;
   href: string;
+  /** Whether Tab comes to its link: to one of thousands; arrows go on from there. */
+  reached: boolean;
 }
 
-const Line = memo(function Line({ n, text, search, marked, wrap, href }: LineProps) {
+function toNextLine(event: KeyboardEvent<HTMLElement>): void {
+  const row = (event.target as HTMLElement).closest("a")?.closest("[data-line]");
+  if (!row || (event.key !== "ArrowDown" && event.key !== "ArrowUp")) return;
+  event.preventDefault();
+  const next = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+  next?.querySelector("a")?.focus();
+}
+
+const Line = memo(function Line({ n, text, search, marked, wrap, href, reached }: LineProps) {
   return (
     <div className="owl-log-line" data-line={n} data-marked={marked || undefined}>
-      <a href={`${href}${n}`} aria-label={`Line ${n}`}>{n}</a>
+      <a href={`${href}${n}`} aria-label={`Line ${n}`} tabIndex={reached ? 0 : -1}>{n}</a>
       <span style={wrap ? undefined : { whiteSpace: "pre" }}>{highlight(text, search)}</span>
     </div>
   );

@@ -6,24 +6,29 @@ import { usePolled } from "../../api/queries";
 import type { Attempt, NodeTry, RunDetail } from "../../api/types";
 import { logQuery, runPath } from "../../lib/links";
 import { between, duration, stamp } from "../../lib/time";
-import { ExitCode } from "../../parts/ExitCode";
+import { ExitCode, exitWords } from "../../parts/ExitCode";
 import { Loaded } from "../../parts/Notice";
+import { Scrolled } from "../../parts/Scrolled";
 import { StateBadge } from "../../parts/StateBadge";
 
 const HEADS: [string, number | undefined, string?][] = [
-  ["Attempt", 90],
-  ["Node", 130],
+  ["Attempt", 96],
+  ["Node", 120],
   ["Try", 44, "owl-num"],
-  ["State", 100],
-  ["Exit", 80, "owl-num"],
-  ["Start (UTC)", 150, "owl-num"],
-  ["Completion (UTC)", 150, "owl-num"],
+  ["State", 92],
+  ["Exit", 70, "owl-num"],
+  // In front of what may be out of sight on a small screen: it is the next click.
+  ["Log", 48],
+  ["Start (UTC)", 146, "owl-num"],
+  ["Completion (UTC)", 146, "owl-num"],
   ["Took", 92, "owl-num"],
-  ["Host", 170],
-  ["Job", 80, "owl-num"],
-  ["Why", 260],
-  ["", 60],
+  ["Host", 120],
+  ["Job", 70, "owl-num"],
+  // What is left over.
+  ["Why", undefined],
 ];
+const LEAST_WIDTH = 1_164;
+const CURRENT: ReadonlySet<string> = new Set(["submitted", "idle", "running", "held"]);
 
 /** The expanded row's content. */
 export function NodeHistory({ runKey }: { runKey: number }) {
@@ -33,6 +38,13 @@ export function NodeHistory({ runKey }: { runKey: number }) {
       {(data) => <NodeTable detail={data} />}
     </Loaded>
   );
+}
+
+/** Say why a try stands as it does: an exit code by its name and sentence, for those without a pointer. */
+function whyOf(node: NodeTry): string {
+  if (node.hold_reason) return node.hold_reason;
+  if (node.exit_sentence && (node.exit_code || node.exit_signal)) return exitWords(node);
+  return node.reason ?? (node.carried_from ? `done in attempt ${node.carried_from}` : "");
 }
 
 /** In the order in which they were started; what waits comes last. */
@@ -56,12 +68,12 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
     (left, right) => right.attempt - left.attempt || byStart(left, right),
   );
   return (
-    <div style={{ overflowX: "auto" }}>
-      <table className="owl-table" aria-label="Nodes of all attempts" style={{ minWidth: 1410 }}>
+    <Scrolled label="Nodes of all attempts">
+      <table className="owl-table" aria-label="Nodes of all attempts" style={{ minWidth: LEAST_WIDTH }}>
         <thead>
           <tr>
-            {HEADS.map(([label, width, className], index) => (
-              <th key={label || index} scope="col" className={className} style={{ width }}>
+            {HEADS.map(([label, width, className]) => (
+              <th key={label} scope="col" className={className} style={{ width }}>
                 {label}
               </th>
             ))}
@@ -69,7 +81,8 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
         </thead>
         <tbody>
           {nodes.map((node) => (
-            <tr key={`${node.attempt} ${node.node} ${node.try}`} className="owl-row">
+            <tr key={`${node.attempt} ${node.node} ${node.try}`} className="owl-row"
+              data-current={CURRENT.has(node.state) || undefined}>
               <td title={attemptWords(attempts.get(node.attempt))}>
                 {node.attempt} <span className="owl-muted">{attempts.get(node.attempt)?.kind}</span>
               </td>
@@ -80,15 +93,6 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
               </td>
               <td className="owl-num">
                 <ExitCode exit={node} />
-              </td>
-              <td className="owl-num">{stamp(node.started_at)}</td>
-              <td className="owl-num">{stamp(node.ended_at)}</td>
-              <td className="owl-num">{duration(between(node.started_at, node.ended_at))}</td>
-              <td title={node.slot ?? undefined}>{node.host}</td>
-              <td className="owl-num">{node.cluster === null ? "" : `${node.cluster}.${node.proc ?? 0}`}</td>
-              <td className="owl-wrap">
-                {node.hold_reason ?? node.reason ??
-                  (node.carried_from ? `done in attempt ${node.carried_from}` : node.exit_code ? node.exit_sentence : "")}
               </td>
               <td>
                 {node.started_at && (
@@ -101,10 +105,18 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
                   </RouterLink>
                 )}
               </td>
+              <td className="owl-num">{stamp(node.started_at)}</td>
+              <td className="owl-num">{stamp(node.ended_at)}</td>
+              <td className="owl-num">{duration(between(node.started_at, node.ended_at))}</td>
+              <td title={node.slot ?? undefined}>{node.host}</td>
+              <td className="owl-num">{node.cluster === null ? "" : `${node.cluster}.${node.proc ?? 0}`}</td>
+              <td className="owl-wrap">
+                {whyOf(node)}
+              </td>
             </tr>
           ))}
         </tbody>
       </table>
-    </div>
+    </Scrolled>
   );
 }

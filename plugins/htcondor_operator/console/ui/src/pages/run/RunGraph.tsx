@@ -1,10 +1,11 @@
 /** The workflow with the state of each node's latest try. */
 
-import { Box } from "@chakra-ui/react";
 import { useMemo } from "react";
 
 import type { NodeTry, RunDetail } from "../../api/types";
+import { Scrolled } from "../../parts/Scrolled";
 import { StateBadge } from "../../parts/StateBadge";
+import { Edges } from "./Edges";
 import { NODE_HEIGHT, NODE_WIDTH, place } from "./layout";
 
 interface Props {
@@ -12,6 +13,14 @@ interface Props {
   latest: ReadonlyMap<string, NodeTry>;
   chosen: string;
   onChoose: (node: string) => void;
+}
+
+const CURRENT: ReadonlySet<string> = new Set(["submitted", "idle", "running", "held"]);
+
+/** Say what the lines show. */
+export function afterWords(name: string, edges: Props["graph"]["edges"]): string {
+  const before = edges.filter(([, to]) => to === name).map(([from]) => from);
+  return before.length === 0 ? "begins" : `after ${before.join(", ")}`;
 }
 
 /** The graph; a node is a button that shows its log. */
@@ -23,18 +32,9 @@ export function RunGraph({ graph, latest, chosen, onChoose }: Props) {
     return place(nodes, edges);
   }, [shape]);
   return (
-    <Box overflow="auto" maxH="24rem" tabIndex={0} role="region" aria-label="Graph of the workflow">
+    <Scrolled label="Graph of the workflow" maxH="24rem">
       <div style={{ position: "relative", width: placed.width, height: placed.height }}>
-        <svg width={placed.width} height={placed.height} aria-hidden="true">
-          <defs>
-            <marker id="owl-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
-              <path className="owl-arrow" d="M0 0 L8 4 L0 8 z" />
-            </marker>
-          </defs>
-          {placed.edges.map((edge) => (
-            <path key={edge.key} className="owl-edge" d={edge.path} markerEnd="url(#owl-arrow)" />
-          ))}
-        </svg>
+        <Edges placed={placed} />
         {placed.nodes.map(({ name, left, top }) => {
           const state = latest.get(name)?.state ?? "unready";
           return (
@@ -43,16 +43,19 @@ export function RunGraph({ graph, latest, chosen, onChoose }: Props) {
               type="button"
               className="owl-node"
               aria-pressed={chosen === name}
-              aria-label={`${name}: ${state}. Show its log`}
+              aria-describedby={`owl-after-${name}`}
+              data-current={CURRENT.has(state) || undefined}
               style={{ left, top, width: NODE_WIDTH, height: NODE_HEIGHT }}
               onClick={() => onChoose(name)}
             >
-              <strong>{name}</strong>
+              <strong>{name}</strong>{" "}
               <StateBadge state={state} />
+              <span className="owl-hidden"> show its log</span>
+              <span hidden id={`owl-after-${name}`}>{afterWords(name, graph.edges)}</span>
             </button>
           );
         })}
       </div>
-    </Box>
+    </Scrolled>
   );
 }

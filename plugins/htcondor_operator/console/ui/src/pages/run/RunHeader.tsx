@@ -60,7 +60,10 @@ export function RunHeader({ detail, operate, onAction, onLog, asOf }: Props) {
           {run.rescues ? `, rescued ${run.rescues === 1 ? "once" : `${run.rescues} times`}` : ""}
           {run.nodes_total ? `, ${run.nodes_done ?? 0} of ${run.nodes_total} nodes done` : ""}
         </Text>
-        <Text as="span" fontSize="sm"><ExitCode exit={run} long /></Text>
+        {/* A zero says nothing that the status does not. */}
+        {exitWords(run) && run.exit_code !== 0 && (
+          <Text as="span" fontSize="sm">exit <ExitCode exit={run} long /></Text>
+        )}
         <Spacer />
         {operate &&
           actionsFor(run).map((action) => (
@@ -81,7 +84,7 @@ export function RunHeader({ detail, operate, onAction, onLog, asOf }: Props) {
           </Link>
         )}
         <span>made {stamp(run.created_at)} UTC (<Age at={run.created_at} /> ago)</span>
-        {run.started_at && <span>took {duration(between(run.started_at, run.ended_at))}</span>}
+        {run.started_at && <span>{run.ended_at ? "took" : "so far"} {duration(between(run.started_at, run.ended_at))}</span>}
         <span>priority {run.priority}</span>
         {run.host && <span>host {run.host}</span>}
         {run.owner && <span>owner {run.owner}</span>}

@@ -9,6 +9,7 @@ import { useParams, type Params } from "../../lib/params";
 import { LIVE_RUNS } from "../../lib/words";
 import { ActionDialog, type ActionRequest } from "../../parts/ActionDialog";
 import { ActionLog } from "../../parts/ActionLog";
+import { useAnnounced } from "../../parts/Announcer";
 import { AsOf } from "../../parts/AsOf";
 import { EmptyNotice, Loaded } from "../../parts/Notice";
 import { Section } from "../../parts/Section";
@@ -48,7 +49,12 @@ function RunView({ detail, at, asOf }: { detail: RunDetail; at: number; asOf: Re
   const params = useParams();
   const operate = useMay("operate");
   const [request, setRequest] = useState<ActionRequest | null>(null);
-  const live = LIVE_RUNS.has(detail.run.status);
+  const { run } = detail;
+  useAnnounced(
+    `Run of ${run.dataset}: ${run.status}${run.node ? ` at ${run.node}` : ""}, ${run.nodes_done ?? 0}/${run.nodes_total ?? 0} nodes.`,
+    String(run.run_key),
+  );
+  const live = LIVE_RUNS.has(run.status);
   // The bars of a run that is over do not move; those of a live one, with each answer.
   const now = live ? at : 0;
   const spans = useMemo(() => spansOf(detail.nodes, now || Date.now()), [detail.nodes, now]);

@@ -9,6 +9,7 @@ import {
   LinearScale,
   Tooltip,
   type ChartConfiguration,
+  type Plugin,
 } from "chart.js";
 import { useEffect, useMemo, useRef } from "react";
 
@@ -16,15 +17,67 @@ import { readColours, useThemeChanges, type Colours } from "../../lib/theme";
 import { duration, stamp } from "../../lib/time";
 import { paletteOf } from "../../shell/styles";
 import type { Span } from "./spans";
+import { stepOf, ticksOf, tickWords } from "./ticks";
 
 Chart.register(BarController, BarElement, CategoryScale, LinearScale, Tooltip);
 
 const ROW_PX = 22;
-const AXIS_PX = 46;
+const AXIS_PX = 62;
+const TICK_PX = 90;
+/** Marks of an axis whose width is not known yet. */
+const USUAL_TICKS = 8;
+/** Room behind the last bar for its words. */
+const AFTER = 0.12;
 
 type Point = { x: [number, number]; y: string; span: Span };
 
 const clock = (at: number): string => stamp(new Date(at).toISOString()).slice(11);
+
+/** What is said beside a bar: its state, for nobody has to know the colours, and how long it took. */
+const wordsOf = (span: Span): string =>
+  `${span.state}${span.running ? " for" : ""} ${duration((span.to - span.from) / 1_000)}`;
+
+/** Writes the words behind each bar; in it or before it where there is no room. */
+const captions: Plugin<"bar"> = {
+  id: "owlCaptions",
+  afterDatasetsDraw(chart) {
+    const { ctx, chartArea } = chart;
+    const points = (chart.data.datasets[0]?.data ?? []) as unknown as Point[];
+    ctx.save();
+    ctx.font = "11px sans-serif";
+    ctx.textBaseline = "middle";
+    ctx.fillStyle = String(chart.options.color ?? "gray");
+    const { x: axis } = chart.scales;
+    const bars = chart.getDatasetMeta(0).data;
+    for (const [at, { span }] of points.entries()) {
+      const bar = bars[at];
+      if (!bar || !axis) continue;
+      const words = wordsOf(span);
+      const [left, right] = [axis.getPixelForValue(span.from), axis.getPixelForValue(span.to)];
+      const room = nextOf(points, span, axis.getPixelForValue.bind(axis)) ?? chartArea.right;
+      const width = ctx.measureText(words).width;
+      if (right + 6 + width <= room) ctx.fillText(words, right + 6, bar.y);
+      else if (right - left > width + 12) {
+        ctx.save();
+        ctx.fillStyle = "white";
+        ctx.fillText(words, right - 6 - width, bar.y);
+        ctx.restore();
+      } else if (left - 6 - width >= chartArea.left && room === chartArea.right) {
+        ctx.fillText(words, left - 6 - width, bar.y);
+      }
+      // Where there is no room at all, the tooltip and the table have the words.
+    }
+    ctx.restore();
+  },
+};
+
+/** Return where the node's next bar begins. */
+function nextOf(points: readonly Point[], span: Span, pixel: (at: number) => number): number | null {
+  const later = points
+    .filter((point) => point.span.node === span.node && point.span.from > span.from)
+    .map((point) => point.span.from);
+  return later.length === 0 ? null : pixel(Math.min(...later));
+}
 
 function configuration(
   spans: readonly Span[],
@@ -33,9 +86,11 @@ function configuration(
   choose: (span: Span) => void,
 ): ChartConfiguration<"bar", Point[], string> {
   const start = Math.min(...spans.map((span) => span.from));
-  const end = Math.max(...spans.map((span) => span.to));
+  const end = Math.max(start + 1_000, ...spans.map((span) => span.to));
+  const max = end + AFTER * (end - start);
   return {
     type: "bar",
+    plugins: [captions],
     data: {
       labels: [...order],
       datasets: [
@@ -64,8 +119,22 @@ function configuration(
         x: {
           type: "linear",
           min: start,
-          max: end > start ? end : start + 1_000,
-          ticks: { color: colours.text, maxRotation: 0, autoSkip: true, callback: (value) => clock(Number(value)) },
+          max,
+          title: { display: true, align: "start", color: colours.text, text: `UTC, from ${stamp(new Date(start).toISOString())}` },
+          afterBuildTicks: (axis) => {
+            const most = axis.width > 0 ? Math.max(2, Math.floor(axis.width / TICK_PX)) : USUAL_TICKS;
+            axis.ticks = ticksOf(start, max, most).map((value) => ({ value }));
+          },
+          ticks: {
+            color: colours.text,
+            maxRotation: 0,
+            autoSkip: false,
+            includeBounds: false,
+            callback(value) {
+              const most = this.width > 0 ? Math.max(2, Math.floor(this.width / TICK_PX)) : USUAL_TICKS;
+              return tickWords(Number(value), stepOf(start, max, most));
+            },
+          },
           grid: { color: colours.grid },
         },
         y: {
@@ -131,10 +200,45 @@ export function Timeline({ spans, order, onChoose }: Props) {
     [],
   );
 
-  const words = `Timeline of ${spans.length} tries of ${rows.length} nodes. The table "Nodes" has the same times.`;
   return (
-    <Box ref={box} position="relative" width="100%" height={`${rows.length * ROW_PX + AXIS_PX}px`}>
-      <canvas ref={canvas} role="img" aria-label={words} />
-    </Box>
+    <>
+      <Box ref={box} position="relative" width="100%" height={`${rows.length * ROW_PX + AXIS_PX}px`}>
+        <canvas ref={canvas} aria-hidden="true" />
+      </Box>
+      <Words spans={spans} rows={rows} />
+    </>
+  );
+}
+
+/** The same for those who do not see the canvas. */
+function Words({ spans, rows }: { spans: readonly Span[]; rows: readonly string[] }) {
+  const sorted = [...spans].sort((left, right) => left.from - right.from);
+  return (
+    <div className="owl-hidden">
+      <table aria-label="Timeline in words">
+        <caption>
+          {spans.length} tries of {rows.length} nodes, in the order of their start. Times are UTC.
+        </caption>
+        <thead>
+          <tr>
+            {["Node", "Attempt", "State", "From", "To", "Took"].map((head) => (
+              <th key={head} scope="col">{head}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {sorted.map((span) => (
+            <tr key={`${span.attempt} ${span.node} ${span.try}`}>
+              <th scope="row">{span.node}</th>
+              <td>{span.attempt}</td>
+              <td>{span.state}</td>
+              <td>{stamp(new Date(span.from).toISOString())}</td>
+              <td>{span.running ? "still going on" : stamp(new Date(span.to).toISOString())}</td>
+              <td>{duration((span.to - span.from) / 1_000)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }

@@ -1,7 +1,7 @@
 /** The actions on runs: the same from a row's menu, a selection, a group of errors and a run. */
 
 import type { FlowRow } from "../../api/types";
-import { airflowRun, airflowTask, datasetPath, runPath } from "../../lib/links";
+import { airflowRun, airflowTask, datasetPath, runLogPath, runPath } from "../../lib/links";
 import { LIVE_RUNS, RESCUABLE_RUNS } from "../../lib/words";
 import type { ActionField, ActionRequest } from "../../parts/ActionDialog";
 import type { MenuAction } from "../../parts/RowMenu";
@@ -83,7 +83,7 @@ export function runMenu(
     {
       id: "log",
       label: row.node ? `Log of ${row.node}` : "Log",
-      to: runPath(row.run_key, `?view=log${row.node ? `&node=${encodeURIComponent(row.node)}` : ""}`),
+      to: runLogPath(row.run_key, row.node),
     },
     { id: "airflow", label: "DAG run in Airflow", to: airflowRun(row.dag_id, row.run_id) },
   ];

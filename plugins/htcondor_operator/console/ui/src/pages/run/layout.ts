@@ -2,20 +2,20 @@
 
 import { Graph, layout } from "@dagrejs/dagre";
 
-export const NODE_WIDTH = 118;
-export const NODE_HEIGHT = 40;
+export const NODE_WIDTH = 104;
+export const NODE_HEIGHT = 44;
 
 export interface Placed {
   width: number;
   height: number;
   nodes: { name: string; left: number; top: number }[];
-  edges: { key: string; path: string }[];
+  edges: { key: string; points: { x: number; y: number }[] }[];
 }
 
-/** Place the nodes from left to right; an edge is a line through dagre's points. */
+/** Place the nodes from left to right; an edge is a line through points. */
 export function place(names: readonly string[], edges: readonly (readonly [string, string])[]): Placed {
   const graph = new Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 36, marginx: 8, marginy: 8 });
+  graph.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 22, marginx: 8, marginy: 8 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const name of names) graph.setNode(name, { width: NODE_WIDTH, height: NODE_HEIGHT });
   for (const [from, to] of edges) {
@@ -32,8 +32,7 @@ export function place(names: readonly string[], edges: readonly (readonly [strin
     }),
     edges: graph.edges().map((edge) => {
       const { points } = graph.edge(edge) as { points: { x: number; y: number }[] };
-      const path = points.map(({ x, y }, at) => `${at === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`);
-      return { key: `${edge.v} ${edge.w}`, path: path.join(" ") };
+      return { key: `${edge.v} ${edge.w}`, points };
     }),
   };
 }
