@@ -200,6 +200,37 @@ def test_flow(web: Any, runs: dict[str, int]) -> None:
     assert get(web, "/flow/totals")["status"] == {"failed": 2}
 
 
+def test_figures_are_as_old_as_what_they_come_from(web: Any, runs: dict[str, int]) -> None:
+    url = Settings.from_environment().database_url
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
+        connection.autocommit = True
+        cur.execute("DELETE FROM owl_daemon")
+        assert get(web, "/flow")["as_of"] is None
+        silent = get(web, "/pool/health")["silent"]
+        assert [(one["name"], one["age_s"]) for one in silent] == [
+            ("executor", None), ("gateway", None), ("mirror", None),
+        ]  # fmt: skip
+        cur.execute(
+            "INSERT INTO owl_daemon (name, host, pid, state, beat_at, detail) VALUES "
+            "('mirror', 'h', 1, 'running', '2026-03-04 12:00Z', '{}'), "
+            "('executor', 'h', 1, 'running', now(), '{}'), "
+            "('gateway', 'h', 1, 'running', now(), "
+            ' \'{"pool": {"held": 30, "at": "2026-03-04T12:01:00+00:00"}}\')'
+        )
+        cur.execute("DELETE FROM owl_flow_mark")
+        for path in ("flow", "flow/totals", "errors", f"runs/{runs['j8bt05njq']}"):
+            assert get(web, f"/{path}")["as_of"].startswith("2026-03-04T12:00:00"), path
+        assert get(web, "/pool")["as_of"].startswith("2026-03-04T12:01:00")
+        (silent,) = get(web, "/pool/health")["silent"]
+        assert silent["name"] == "mirror"
+        # The mirror beats, but its changes are not in the tables yet.
+        cur.execute("UPDATE owl_daemon SET beat_at = now()")
+        cur.execute("INSERT INTO owl_flow_mark (run_key, at) VALUES (1, '2026-03-04 12:02Z')")
+        assert get(web, "/flow")["as_of"].startswith("2026-03-04T12:02:00")
+        assert get(web, "/pool/health")["silent"] == []
+        cur.execute("DELETE FROM owl_flow_mark; DELETE FROM owl_daemon")
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [({"sort": "host"}, "sort"), ({"cursor": "nonsense"}, "cursor"), ({"limit": "9999"}, "limit"),

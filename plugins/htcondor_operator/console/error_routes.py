@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from htcondor_operator.blackboard import error_groups
+from htcondor_operator.blackboard import error_groups, health
 from htcondor_operator.console.access import AdministratorDep, ReaderDep
 from htcondor_operator.console.database import connections
 from htcondor_operator.console.flow_routes import FilterDep, with_words
@@ -34,7 +34,8 @@ class Cause(Write):
 def groups(chosen: FilterDep) -> dict[str, Any]:
     """Return failures grouped by node, kind and fingerprint of the message."""
     with connections.transaction() as cur:
-        return {"rows": [with_words(row) for row in error_groups.groups(cur, chosen)]}
+        rows = error_groups.groups(cur, chosen)
+        return {"rows": [with_words(row) for row in rows], "as_of": health.seen_until(cur)}
 
 
 @router.get("/runs")

@@ -234,3 +234,29 @@ describe("a session that is over", () => {
     expect(url.searchParams.get("next")).toBe(window.location.href);
   });
 });
+
+describe("what is silent", () => {
+  const health = { as_of: AT, daemons: [], logs: [], console: { marks: 0, oldest_s: null } };
+  const mirror = { name: "mirror", since: AT, age_s: 42, means: "States are of then." };
+
+  it.each(["flow", "errors", "queue", "campaigns"])("is said on the page %s", async (page) => {
+    site(OPERATOR, { "pool/health": { ...health, silent: [mirror] } });
+    open(`/plugin/owl/${page}`);
+    const banner = await screen.findByText(/The mirror has been silent for 42/);
+    expect(banner.closest("[role=alert]")).toHaveTextContent("States are of then.");
+  });
+
+  it("is not said while all is well", async () => {
+    site(OPERATOR, { "pool/health": { ...health, silent: [] } });
+    open("/plugin/owl/flow");
+    expect(await screen.findByText("j8bt06nyq")).toBeVisible();
+    expect(screen.queryByText(/silent/)).toBeNull();
+  });
+
+  it("makes figures old, by the time that they are of", async () => {
+    site(OPERATOR, { flow: { ...listing([RUN.run]), as_of: AT } });
+    open("/plugin/owl/flow");
+    expect(await screen.findByText(/These figures are old/)).toBeVisible();
+    expect(screen.getByText("as of 12:00:00 UTC")).toBeVisible();
+  });
+});

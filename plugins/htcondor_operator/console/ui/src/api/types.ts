@@ -343,7 +343,7 @@ export interface Slot {
 }
 
 export interface PoolState {
-  as_of: string;
+  as_of: string | null;
   machines: Machine[];
   users: { owner: string | null; slots: number; cpus: number; memory_mb: number }[];
   /** The schedd's jobs by state, as the gateway last counted them. */
@@ -369,6 +369,8 @@ export interface PoolHealth {
     updated_at: string;
   }[];
   console: { marks: number; oldest_s: number | null };
+  /** Daemons without a heartbeat, and what that means for people. */
+  silent?: { name: string; since: string | null; age_s: number | null; means: string }[];
 }
 
 export interface PreviewItem {
