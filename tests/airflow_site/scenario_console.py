@@ -293,6 +293,8 @@ def test_me_tells_what_the_pages_may_show(web: Any) -> None:
     assert not viewer["can"]["operate"]
     assert admin["can"]["operate"]
     assert "drill" in viewer["workflows"]
+    assert not {"alerts", "shoveler", "repro_auto"} & set(viewer["workflows"])
+    assert not [name for name in viewer["workflows"] if name.startswith("poll_")]
     assert {"A", "CA", "2FITS"} <= set(viewer["nodes"])
     assert viewer["exit_codes"]
 
