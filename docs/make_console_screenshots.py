@@ -152,6 +152,7 @@ def take_all(camera: Camera, product: str) -> None:
     camera.take("resources", f"{owl}/run/{good}?view=resources", "asked for")
     camera.take("products", f"{owl}/run/{good}?view=products", f"{product}_drz.fits")
     camera.take("dataset", f"{owl}/dataset/{product}", f"{product}_drz.fits")
+    camera.take("alerts", f"{owl}/alerts", "datasets failed in C")
     camera.take("errors", f"{owl}/errors", "preview error")
     camera.take("queue", f"{owl}/queue", "jdoc22a2q")
     camera.take("history", f"{owl}/history", "flat001")
@@ -187,7 +188,9 @@ def settled(camera: Camera, names: list[str]) -> bool:
     done = {row["dataset"] for row in camera.ask("flow?search=jdoc&status=done")["rows"]}
     failed = len(camera.ask("flow?status=failed&limit=500")["rows"])
     parked = len(camera.ask("pollers/arrivals?state=quarantined")["rows"])
-    return set(names) <= done and failed >= len(FAILS) + 3 and parked >= 2
+    alerts = {row["rule"] for row in camera.ask("alerts")["rows"]}
+    told = {"dataset_failed"} <= alerts
+    return told and set(names) <= done and failed >= len(FAILS) + 3 and parked >= 2
 
 
 def main() -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
-from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
+from htcondor_operator.console.addresses import STATIC, static_file
+from htcondor_operator.console.extra_links import LINKS
 from htcondor_operator.timetables import ObservationDays
 
-BUNDLE = Path(__file__).with_name("console") / "static" / "main.js"
+BUNDLE = STATIC / "main.js"
 
 # Airflow's React app looks a bundle up by its name, which is a global of the page: hence "OWL ...".
 # Airflow (3.3.2) drops an app whose route another one has, wherever that one is.
@@ -23,19 +22,13 @@ _PLACES = (
 )
 
 
-def _static_url(name: str) -> str:
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
-    digest = hashlib.sha256(BUNDLE.with_name(name).read_bytes()).hexdigest()[:12]
-    return f"{base}/owl/static/{name}?v={digest}"
-
-
 def _react_apps() -> list[dict[str, Any]]:
     if not BUNDLE.is_file():
         return []
     common = {
-        "bundle_url": _static_url(BUNDLE.name),
-        "icon": _static_url("owl.svg"),
-        "icon_dark_mode": _static_url("owl-dark.svg"),
+        "bundle_url": static_file(BUNDLE.name),
+        "icon": static_file("owl.svg"),
+        "icon_dark_mode": static_file("owl-dark.svg"),
     }
     return [
         {"name": name, "destination": place, **common}
@@ -66,3 +59,4 @@ class OwlPlugin(AirflowPlugin):
     timetables = [ObservationDays]  # noqa: RUF012 - Airflow's declaration
     fastapi_apps = _Applications()
     react_apps = _react_apps()
+    operator_extra_links = list(LINKS)  # noqa: RUF012 - Airflow's declaration

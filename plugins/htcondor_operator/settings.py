@@ -64,19 +64,30 @@ class Settings:
         def folder(variable: str, default: Path) -> Path:
             return Path(env.get(variable) or default).absolute()
 
-        checkout = Path(__file__).resolve().parents[2]
+        include = shipped()
         data = home / "data"
         return Settings(
             home=home,
             database_url=env.get("OWL_DATABASE_URL", ""),
-            templates=folder("OWL_TEMPLATES", checkout / "include" / "templates"),
+            templates=folder("OWL_TEMPLATES", include / "templates"),
             runs=folder("OWL_RUNS", home / "runs"),
             incoming=folder("OWL_INCOMING", data / "incoming"),
             work=folder("OWL_WORK", data / "work"),
             archive=folder("OWL_ARCHIVE", data / "archive"),
             references=folder("OWL_REFERENCES", data / "references"),
             quarantine=folder("OWL_QUARANTINE", data / "quarantine"),
-            pollers=folder("OWL_POLLERS", checkout / "include" / "pollers.yaml"),
-            alerts=folder("OWL_ALERTS", checkout / "include" / "alerts.yaml"),
+            pollers=folder("OWL_POLLERS", include / "pollers.yaml"),
+            alerts=folder("OWL_ALERTS", include / "alerts.yaml"),
             python=env.get("OWL_PYTHON", sys.executable),
         )
+
+
+def shipped() -> Path:
+    """Return the folder of what comes with OWL: workflows, declarations of pollers and alerts.
+
+    That is ``include`` of a clone. An installed package has it inside, with the DAG files in
+    ``dags``.
+    """
+    here = Path(__file__).resolve()
+    installed = here.with_name("shipped")
+    return installed if installed.is_dir() else here.parents[2] / "include"

@@ -8,6 +8,7 @@ the scenarios write themselves: they are about the executor.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 DAG_ID = "drill"
 NODES = ("A", "B", "C", "D", "E")
+WEB = "http://testserver"
 EDGES = [["A", "B"], ["A", "C"], ["B", "D"], ["C", "D"], ["D", "E"]]
 
 
@@ -33,6 +35,22 @@ def bundle() -> None:
     sync_bag_to_db(bag, "dags-folder", None)
     with create_session() as session:
         Pool.create_or_update_pool("htcondor", 100_000, "", False, session=session)
+
+
+@pytest.fixture(scope="session")
+def web() -> Iterator[Any]:
+    from airflow.api_fastapi.app import create_app
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+    from fastapi.testclient import TestClient
+
+    folder = Path(__file__).resolve().parents[2] / "dags"
+    DagBundlesManager().sync_bundles_to_db()
+    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
+    assert not bag.import_errors, bag.import_errors
+    sync_bag_to_db(bag, "dags-folder", None)
+    with TestClient(create_app(apps="core"), base_url=WEB, raise_server_exceptions=False) as client:
+        yield client
 
 
 class Site:

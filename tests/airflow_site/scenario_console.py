@@ -6,7 +6,9 @@ walked: without a login, as a viewer, from a foreign page.
 
 from __future__ import annotations
 
+import json
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -20,24 +22,6 @@ import pytest
 from htcondor_operator.settings import Settings
 
 BASE = "http://testserver"
-
-
-@pytest.fixture(scope="session")
-def web() -> Iterator[Any]:
-    from airflow.api_fastapi.app import create_app
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
-    from fastapi.testclient import TestClient
-
-    folder = Path(__file__).resolve().parents[2] / "dags"
-    DagBundlesManager().sync_bundles_to_db()
-    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags-folder")
-    assert not bag.import_errors, bag.import_errors
-    sync_bag_to_db(bag, "dags-folder", None)
-    with TestClient(
-        create_app(apps="core"), base_url=BASE, raise_server_exceptions=False
-    ) as client:
-        yield client
 
 
 def token(role: str) -> str:
@@ -440,6 +424,26 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sql("TRUNCATE owl_product")
 
 
+def test_a_query_that_takes_too_long_says_what_to_do(
+    web: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from htcondor_operator.console import database
+
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.2)
+    database.connections.forget()
+    with closing(psycopg2.connect(Settings.from_environment().database_url)) as other:
+        other.cursor().execute("LOCK owl_flow_tally, owl_flow IN ACCESS EXCLUSIVE MODE")
+        for path in ("/flow", "/flow/totals", "/errors"):
+            answer = web.get(f"/owl/api{path}", headers=bearer("viewer"))
+            assert answer.status_code == 503, path
+            assert answer.json()["detail"] == {
+                "kind": "unavailable",
+                "message": "The database took too long. Narrow the filter, or try again.",
+            }
+    database.connections.forget()
+    assert web.get("/owl/api/flow", headers=bearer("viewer")).status_code == 200
+
+
 def test_products_are_found_by_name_target_and_cone(web: Any, shelf: Path) -> None:
     def found(**query: Any) -> list[str]:
         return sorted(row["dataset"] for row in get(web, "/products", **query)["rows"])
@@ -454,6 +458,28 @@ def test_products_are_found_by_name_target_and_cone(web: Any, shelf: Path) -> No
     assert page["rows"][0]["preview"]
     rest = get(web, "/products", sort="dataset", limit=2, cursor=page["next"])
     assert [r["dataset"] for r in rest["rows"]] == ["d2"]
+    sql("UPDATE owl_product SET observed_at = '2026-05-01' WHERE dataset = 'd1'")
+    sql("UPDATE owl_product SET observed_at = '2026-07-01' WHERE dataset = 'd2'")
+    sql("UPDATE owl_product SET archived_at = now() - interval '1 day' WHERE dataset = 'd1'")
+    for sort, order in {
+        "observed": ["d0", "d1", "d2"], "-observed": ["d2", "d1", "d0"],
+        "archived": ["d1", "d0", "d2"], "-dataset": ["d2", "d1", "d0"],
+    }.items():  # fmt: skip
+        # Walked by an index, and collected.
+        for many in ({}, {"target": "ngc"}, {"instrument": "ACS"}):
+            rows: list[str] = []
+            cursor: dict[str, str] = {}
+            for _ in order:
+                page = get(web, "/products", sort=sort, limit=1, **many, **cursor)
+                rows += [r["dataset"] for r in page["rows"]]
+                cursor = {"cursor": page["next"]}
+            assert (rows, page["next"]) == (order, None), (sort, many)
+        for span, inside in (
+            ({"since": "2026-06-01T00:00:00Z"}, ["d2"]),
+            ({"until": "2026-06-01T00:00:00Z"}, ["d1"]),
+            ({"since": "2026-07-01T00:00:00Z", "until": "2026-06-01T00:00:00Z"}, []),
+        ):
+            assert found(sort=sort, **span) == inside
     for query in ({"ra": 1}, {"ra": 400, "dec": 0, "radius": 1}):
         answer = web.get("/owl/api/products", params=query, headers=bearer("viewer"))
         assert answer.status_code == 422
@@ -475,26 +501,125 @@ def test_files_come_from_the_datasets_shelf_only(web: Any, shelf: Path) -> None:
     assert stolen.status_code == 404
 
 
-def test_alerts_are_shown_and_acknowledged(web: Any) -> None:
-    sql(
-        "INSERT INTO owl_alert (rule, subject, severity, title, count) VALUES "
-        "('backlog', 'acs', 'warning', 'acs: 4 in the queue', 4)"
-    )
-    ((number,),) = sql("SELECT max(id) FROM owl_alert")
-    sql("INSERT INTO owl_alert_message (alert, channel, why) VALUES (%s, 'mail', 'opened')", number)
+def new_alert(rule: str, severity: str, *, dags: list[str] | None = None, **more: Any) -> int:
+    detail = {"sample": "j8bt05njq"} if dags is None else {"sample": "j8bt05njq", "dags": dags}
+    values = {
+        "rule": rule, "severity": severity, "detail": json.dumps(detail),
+        "subject": uuid.uuid4().hex, "title": rule, **more,
+    }  # fmt: skip
+    names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
+    found = sql(f"INSERT INTO owl_alert ({names}) VALUES ({marks}) RETURNING id", *values.values())
+    return int(found[0][0])
+
+
+@pytest.fixture
+def no_alerts() -> Iterator[None]:
+    yield
+    sql("TRUNCATE owl_alert, owl_alert_message, owl_audit")
+
+
+def test_alerts_are_shown_and_acknowledged(web: Any, no_alerts: None) -> None:
+    number = new_alert("backlog", "warning", dags=["drill"], title="drill: 4 in the queue", count=4)
+    for why, state, error in (("opened", "sent", None), ("grown", "due", "451 later")):
+        sql(
+            "INSERT INTO owl_alert_message (alert, channel, why, state, error, sent_at) "
+            "VALUES (%s, 'mail', %s, %s, %s, CASE WHEN %s THEN now() END)",
+            number, why, state, error, state == "sent",
+        )  # fmt: skip
     (row,) = get(web, "/alerts")["rows"]
-    assert (row["id"], row["title"], row["due"]) == (number, "acs: 4 in the queue", 1)
-    assert get(web, f"/alerts/{number}")["messages"][0]["channel"] == "mail"
+    assert (row["id"], row["title"], row["dags"]) == (number, "drill: 4 in the queue", ["drill"])
+    (channel,) = row["channels"]
+    assert (channel["channel"], channel["state"], channel["error"]) == ("mail", "due", "451 later")
+    assert channel["told_at"]
+    assert [m["why"] for m in get(web, f"/alerts/{number}")["messages"]] == ["opened", "grown"]
+    assert get(web, "/alerts/totals")["unacknowledged"] == 1
     body = {"action": "ack", "ids": [number, number + 1]}
     tried = post(web, "/alerts/actions", "op", dry_run=True, **body)
     assert [item["why_not"] is None for item in tried["items"]] == [True, False]
     assert "Give a reason" in post(web, "/alerts/actions", "op", **body)["items"][0]["why_not"]
     done = post(web, "/alerts/actions", "op", reason="a new disk is coming", **body)
-    assert (done["done"], done["summary"]) == (1, "ack: 1 of 2 alerts")
+    assert (done["done"], done["summary"]) == (1, "1 of 2 alerts acknowledged")
     (row,) = get(web, "/alerts")["rows"]
-    assert (row["acked_by"], row["ack_reason"], row["due"]) == ("op", "a new disk is coming", 0)
+    assert (row["acked_by"], row["ack_reason"]) == ("op", "a new disk is coming")
+    assert row["channels"][0]["state"] == "cancelled"
+    again = post(web, "/alerts/actions", "op", reason="me too", **body)
+    assert "op has acknowledged it" in again["items"][0]["why_not"]
+    told = get(web, "/alerts/totals")
+    assert (told["open"], told["unacknowledged"], told["worst"]) == (1, 0, None)
     assert get(web, "/alerts", state="closed")["rows"] == []
     assert sql("SELECT who FROM owl_audit WHERE subject = %s", f"alert {number}") == [("op",)]
+
+
+def test_the_worst_alerts_come_first_and_the_closed_ones_last(web: Any, no_alerts: None) -> None:
+    old = new_alert("pool_empty", "critical", state="closed")
+    acked = new_alert("pool_empty", "critical", acked_by="op", acked_at=datetime.now(UTC))
+    warning = new_alert("mirror_lag", "warning")
+    error = new_alert("dataset_failed", "error", dags=["drill"])
+    error2 = new_alert("dataset_failed", "error", dags=["drill"])
+    order = [error2, error, warning, acked, old]
+    assert [r["id"] for r in get(web, "/alerts", state="all")["rows"]] == order
+    paged, cursor = [], None
+    while True:
+        page = get(web, "/alerts", state="all", limit=2, **({"cursor": cursor} if cursor else {}))
+        paged += [r["id"] for r in page["rows"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert paged == order
+    assert [r["id"] for r in get(web, "/alerts")["rows"]] == order[:-1]
+    assert [r["id"] for r in get(web, "/alerts", state="closed")["rows"]] == [old]
+    assert [r["id"] for r in get(web, "/alerts", id=[old])["rows"]] == [old]
+    assert [r["id"] for r in get(web, "/alerts", rule=["mirror_lag"])["rows"]] == [warning]
+    chosen = get(web, "/alerts", severity=["warning", "critical"])["rows"]
+    assert [r["id"] for r in chosen] == [warning, acked]
+    told = get(web, "/alerts/totals")
+    assert (told["worst"], told["severity"]) == ("error", {"error": 2, "warning": 1})
+    for query in ({"cursor": "nonsense"}, {"severity": "bad"}, {"state": "bad"}):
+        answer = web.get("/owl/api/alerts", params=query, headers=bearer("viewer"))
+        assert answer.status_code == 422, query
+
+
+def test_alerts_of_runs_are_for_those_who_may_read_their_dag(
+    web: Any, no_alerts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.api_fastapi.app import get_auth_manager
+
+    site = new_alert("pool_empty", "critical")
+    own = new_alert("dataset_failed", "error", dags=["drill"])
+    shared = new_alert("dataset_failed", "error", dags=["drill", "secret"])
+    others = [
+        new_alert(rule, "error", dags=["secret"])
+        for rule in ("dataset_failed", "dataset_held", "dataset_slow", "backlog",
+                     "campaign_done", "campaign_stalled", "poller_stale")
+    ]  # fmt: skip
+    unknown = new_alert("dataset_failed", "error")  # nobody knows whose runs
+    waiting = new_alert("backlog", "warning", dags=[])  # entries of no DAG
+    manager = get_auth_manager()
+    everything = {r["id"] for r in get(web, "/alerts", state="all")["rows"]}
+    assert unknown not in everything
+
+    def operates(*, details: Any = None, **_: Any) -> bool:
+        return details is None or details.id in (None, "drill")
+
+    monkeypatch.setattr(manager, "get_authorized_dag_ids", lambda **_: {"drill"})
+    monkeypatch.setattr(manager, "is_authorized_dag", operates)
+    seen = {r["id"]: r for r in get(web, "/alerts", state="all")["rows"]}
+    assert set(seen) == {site, own, shared, waiting}
+    assert (seen[own]["detail"], seen[own]["partly"]) == ({"sample": "j8bt05njq"}, False)
+    # The sample may be a dataset of the other DAG, whose name is nobody's business either.
+    assert (seen[shared]["detail"], seen[shared]["partly"]) == ({}, True)
+    assert seen[shared]["dags"] == ["drill"]
+    assert get(web, "/alerts/totals")["unacknowledged"] == 4
+    for number in (*others, unknown):
+        assert get(web, "/alerts", id=[number])["rows"] == []
+        answer = web.get(f"/owl/api/alerts/{number}", headers=bearer("viewer"))
+        assert answer.status_code == 404
+    done = post(web, "/alerts/actions", "op", action="ack", ids=[own, shared, others[0], site],
+                reason="mine")  # fmt: skip
+    assert [item["why_not"] is None for item in done["items"]] == [True, False, False, True]
+    assert "may not operate" in done["items"][1]["why_not"]
+    assert "secret" not in json.dumps(done)
+    assert sql("SELECT count(*) FROM owl_alert WHERE acked_at IS NOT NULL") == [(2,)]
 
 
 def test_a_run_of_the_alerts_that_is_overdue_is_told_without_the_triggerer(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
@@ -50,7 +51,7 @@ class Console:
     page
         The browser's page, logged in.
     address
-        ``http://host:port`` of the stack.
+        ``http://host:port`` of the stack, with the path if it is below one.
     """
 
     page: Page
@@ -102,7 +103,9 @@ class Console:
 
     def ask(self, method: str, path: str, body: object = None, origin: str = "") -> tuple[int, Any]:
         """Call the console's API as the page does, with its cookie; return status and answer."""
-        headers = {"X-OWL-Request": "1", "Origin": origin or self.address}
+        site = urlsplit(self.address)
+        own = f"{site.scheme}://{site.netloc}"
+        headers = {"X-OWL-Request": "1", "Origin": origin or own}
         url = f"{self.address}/owl/api/{path}"
         answer = self.page.request.fetch(url, method=method, data=body, headers=headers)
         return answer.status, answer.json()
@@ -122,22 +125,37 @@ class Console:
         )
 
 
+def log_in(page: Page, stack: Stack, user: str) -> None:
+    """Fill in the login page, which is there or coming."""
+    page.fill('input[name="username"]', user)
+    page.fill('input[name="password"]', load_secrets(stack.home).passwords[user])
+    page.click('button[type="submit"]')
+
+
 @contextmanager
-def console(stack: Stack, user: str = "operator", theme: str = "light") -> Iterator[Console]:
-    """Open a browser and log in; at the end nothing may have gone wrong in it."""
-    address = stack.environment["AIRFLOW__API__BASE_URL"]
+def console(
+    stack: Stack, user: str = "operator", theme: str = "light", address: str = ""
+) -> Iterator[Console]:
+    """Open a browser and log in; at the end nothing may have gone wrong in it.
+
+    Parameters
+    ----------
+    address
+        Where Airflow is, if not at the stack's own address.
+    """
+    address = address or stack.environment["AIRFLOW__API__BASE_URL"]
     program = chromium()
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        context = browser.new_context(
+            viewport={"width": 1440, "height": 900}, ignore_https_errors=True
+        )
         context.set_default_timeout(PATIENCE_MS)
         context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
         page = context.new_page()
         page.goto(f"{address}/")
-        page.fill('input[name="username"]', user)
-        page.fill('input[name="password"]', load_secrets(stack.home).passwords[user])
-        page.click('button[type="submit"]')
+        log_in(page, stack, user)
         page.get_by_role("link", name="OWL", exact=True).wait_for()
         seen = Console(page, address)
         seen.watch()

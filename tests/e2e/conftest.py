@@ -23,6 +23,7 @@ from tests.e2e.live_stack import (
     PATIENCE,
     ROOT,
     Stack,
+    install_alerts,
     install_templates,
     share_environment,
     variables_of,
@@ -55,7 +56,8 @@ def stack(state_dir: Path) -> Iterator[Stack]:
         stack = Stack(home, control, variables_of(home.root, state_dir, _cache()))
         if stack.templates.is_relative_to(ROOT):
             pytest.fail("start the stack of OWL_E2E_HOME with OWL_TEMPLATES at a folder of its own")
-        stack.variables["OWL_TEMPLATES"] = str(stack.templates)
+        for name in ("OWL_TEMPLATES", "OWL_ALERTS", "OWL_POLLERS"):
+            stack.variables[name] = stack.environment[name]
         install_templates(stack.templates)
         stack.operator.wait_for_dag("e2e_noisy")
         yield stack
@@ -64,6 +66,7 @@ def stack(state_dir: Path) -> Iterator[Stack]:
     home.root.mkdir()
     templates = state_dir / "templates"
     install_templates(templates)
+    install_alerts(home.root)
     share_environment(home.root, Path(sys.prefix))
     stack = Stack(home, control, variables_of(home.root, templates, _cache()))
     try:

@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extras
+import yaml
 
 from htcondor_operator.launcher import environment
 from htcondor_operator.launcher.api import Api
@@ -116,7 +117,19 @@ def variables_of(home: Path, templates: Path, cache: Path) -> dict[str, str]:
         "OWL_CACHE": str(cache),
         "OWL_TEMPLATES": str(templates),
         "OWL_CPUS": "40",
+        "OWL_ALERTS": str(home / "alerts.yaml"),
+        "OWL_POLLERS": str(home / "pollers.yaml"),
     }
+
+
+def install_alerts(home: Path) -> None:
+    """Give a new home a file of alerts that a test may change, and looks that follow quickly."""
+    (home / "alerts.yaml").write_text("rules: []\nchannels: []\n")
+    pollers = yaml.safe_load((ROOT / "include" / "pollers.yaml").read_text())
+    for poller in pollers:
+        if poller["kind"] == "alerts":
+            poller["interval"] = 3
+    (home / "pollers.yaml").write_text(yaml.safe_dump(pollers))
 
 
 def share_environment(home: Path, prefix: Path) -> None:

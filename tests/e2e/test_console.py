@@ -18,7 +18,8 @@ from tests.e2e.live_stack import ROOT, Stack, until
 
 SENTENCE = "28 preview_error: The preview could not be made."
 WRITE_CONTROLS = re.compile(
-    "^(Rescue|Hold|Release|Remove|Priority|Retry from|Stop|Start|Pause|Resume|Cancel|Delete|Accept)"
+    "^(Rescue|Hold|Release|Remove|Priority|Retry from|Stop|Start|Pause|Resume|Cancel|Delete|Accept"
+    "|Acknowledge)"
 )
 
 
@@ -245,9 +246,35 @@ def test_owl_is_in_airflows_own_pages_in_both_themes(stack: Stack) -> None:
             expect(page.get_by_role("log")).to_contain_text("B was told to fail")
             page.get_by_role("link", name="the whole run").click()
             expect(page).to_have_url(re.compile(r"/plugin/owl/run/\d+$"))
+            if theme == "light":
+                airflows_buttons_lead_into_the_console(seen, drill)
             head = page.locator(".owl-console .owl-table th").first
             colours.add(head.evaluate("one => getComputedStyle(one).backgroundColor"))
     assert len(colours) == 2, "the console does not follow Airflow's theme"
+
+
+def airflows_buttons_lead_into_the_console(seen: Console, drill: Drill) -> None:
+    # Where there is nothing to see, there is no button.
+    of_launch = {"OWL dataset", "OWL DAGMan log", "OWL errors of this workflow"}
+    until("the failure is counted", lambda: buttons(drill, "launch") == of_launch)
+    assert buttons(drill, "B") == {"OWL dataset", "OWL node log"}
+    assert buttons(drill, "E") == {"OWL dataset"}
+    page = seen.page
+    launch = f"{seen.address}/dags/drill/runs/{drill.dataset}/tasks/launch/details"
+    page.goto(launch)
+    expect(page.get_by_role("link", name="OWL dataset")).to_be_visible()
+    page.get_by_role("link", name="OWL errors of this workflow").click()
+    expect(seen.row("B", "preview_error").first).to_be_visible()
+    page.goto(launch)
+    page.get_by_role("link", name="OWL DAGMan log").click()
+    expect(page.get_by_role("log")).to_contain_text("EXITING WITH STATUS 1")
+    page.get_by_role("tab", name="Nodes").click()
+
+
+def buttons(drill: Drill, task: str) -> set[str]:
+    """Return the extra links of a task that lead somewhere, by Airflow's public API."""
+    links = drill.stack.operator.call("GET", f"{drill.path}/taskInstances/{task}/links")
+    return {name for name, address in links["extra_links"].items() if address}
 
 
 @beside
@@ -257,6 +284,7 @@ def test_viewer_sees_everything_and_changes_nothing(stack: Stack) -> None:
     drill.start()
     drill.until_ended("failed", 1)
     pages = (
+        "alerts",
         "errors",
         "queue",
         "history",

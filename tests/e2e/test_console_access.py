@@ -48,7 +48,7 @@ def test_operator_needs_no_pointer(stack: Stack) -> None:
     with console(stack) as seen:
         page = seen.page
         seen.open(f"flow?search={drill.dataset}")
-        page.get_by_role("link", name=drill.dataset).wait_for()
+        page.get_by_role("link", name=drill.dataset, exact=True).wait_for()
         tab_to(page, page.get_by_role("button", name=f"Nodes of {drill.dataset}"))
         page.keyboard.press("Enter")
         expect(seen.row("failed", SENTENCE)).to_be_visible()
@@ -169,7 +169,8 @@ def test_no_page_breaks_the_rules_of_accessibility(stack: Stack) -> None:
             'afterbegin', '<button></button><p style="color: #bbb; background: #fff">pale</p>')""")
         assert {"button-name", "color-contrast"} <= violations(page).keys()
         # One run that is not there was asked for on purpose.
-        seen.complaints[:] = [one for one in seen.complaints if "404" not in one]
+        mine = ("runs/999999999", "Failed to load resource")
+        seen.complaints[:] = [one for one in seen.complaints if not any(m in one for m in mine)]
 
 
 def go(page: Page, path: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -59,10 +60,13 @@ def mail_server() -> Iterator[tuple[Mailbox, Controller]]:
 
 
 class Receiver:
-    """What an HTTP server got; `status` is its answer."""
+    """What an HTTP server got; `status` is its answer, which waits while `silent` is set."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
+        self.times: list[float] = []
+        self.paths: list[str] = []
+        self.silent = threading.Event()
         self.headers: list[dict[str, str]] = []
         self.status = 200
         self.url = ""
@@ -76,14 +80,19 @@ def http_server() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            while receiver.silent.is_set():
+                time.sleep(0.05)
             if receiver.status == 200:
                 receiver.bodies.append(json.loads(body))
+                receiver.times.append(time.monotonic())
+                receiver.paths.append(self.path)
                 receiver.headers.append(dict(self.headers))
             self.send_response(receiver.status)
             if receiver.status in (301, 302):
                 self.send_header("Location", receiver.url + "/elsewhere")
-            self.end_headers()
-            self.wfile.write(b"ok")
+            with suppress(OSError):  # who asked may have given up
+                self.end_headers()
+                self.wfile.write(b"ok")
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -95,6 +104,7 @@ def http_server() -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
+        receiver.silent.clear()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -55,8 +55,12 @@ def test_nothing_is_wrong_with_an_empty_site(site: Site) -> None:
 
 def test_failed_and_accepted(site: Site) -> None:
     site.fail(2)
+    site.execute(
+        "UPDATE owl_flow SET dag_id = 'v' WHERE run_key = (SELECT min(run_key) FROM owl_run)"
+    )
     found = opens(site, "dataset_failed")
     assert found["title"] == "2 datasets failed in CA (reference_missing)"
+    assert found["detail"]["dags"] == ["v", "w"]
     site.execute(
         "INSERT INTO owl_accepted_error (node, error_kind, fingerprint, reason, accepted_by) "
         "SELECT node, error_kind, fingerprint, 'known', 'ada' FROM owl_flow LIMIT 1"
@@ -80,6 +84,7 @@ def test_held_for_too_long(site: Site) -> None:
     found = opens(site, "dataset_held")
     assert found["count"] == 3
     assert found["detail"]["message"] == "disk"
+    assert found["detail"]["dags"] == ["w"]
     site.execute("UPDATE owl_flow SET status = 'done'")
     closes(site)
 
@@ -96,6 +101,7 @@ def test_an_attempt_that_takes_too_long(site: Site) -> None:
     )
     found = opens(site, "dataset_slow")
     assert found["title"] == "w: 2 datasets for more than 6 h at it"
+    assert found["detail"]["dags"] == ["w"]
     # A rescue is a new attempt.
     site.execute("UPDATE owl_attempt SET requested_at = now()")
     closes(site)
@@ -108,6 +114,7 @@ def test_pollers(site: Site) -> None:
     )
     found = opens(site, "poller_stale")
     assert found["title"] == "JIT has never looked"
+    assert found["detail"]["dags"] == ["poll_jit"]
     beat = (
         "INSERT INTO owl_poller (name, dag_id, kind, interval_s, state, beat_at, error) VALUES "
         "('JIT', 'poll_jit', 'jitter', 10, %(state)s, now() - %(age)s * interval '1 s', %(e)s) "
@@ -155,6 +162,7 @@ def test_backlog_counts_no_campaign(site: Site) -> None:
     )
     found = opens(site, "backlog")
     assert (found["subject"], found["count"]) == ("acs", 2)
+    assert found["detail"]["dags"] == ["acs"]
     site.execute("DELETE FROM owl_queue WHERE fileset IN ('d2', 'd3')")
     closes(site)
 
@@ -203,6 +211,7 @@ def test_campaigns(site: Site) -> None:
     )
     found = opens(site, "campaign_stalled")
     assert found["title"] == "Campaign year has not moved for 60 minutes"
+    assert found["detail"]["dags"] == ["acs"]
     site.fail(1)
     site.execute("UPDATE owl_flow SET campaign = 'year', status = 'done'")
     closes(site)
@@ -221,7 +230,7 @@ def test_campaigns(site: Site) -> None:
     assert site.open() == {}  # it has happened: once
     (told,) = site.rows("SELECT * FROM owl_alert WHERE rule = 'campaign_done'")
     assert told["title"] == "Campaign year is done: 2 datasets, 1 failed"
-    assert told["state"] == "closed"
+    assert (told["state"], told["detail"]["dags"]) == ("closed", ["acs"])
     # More datasets, and it is done again.
     site.execute("UPDATE owl_campaign SET updated_at = now()")
     site.poller._looker._next_look.clear()

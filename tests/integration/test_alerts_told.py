@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -132,6 +134,58 @@ def test_a_channel_that_is_down_gets_it_later_and_keeps_no_other_back(
     assert letter["Subject"] == "OWL OVER: 3 datasets failed in CA (reference_missing)"
     assert [body["state"] for body in receiver.bodies] == ["open", "closed"]
     assert site.look().found == 0
+
+
+def test_a_channel_that_never_answers_keeps_no_other_waiting(
+    site: Site, mailbox: Mailbox, receiver: Receiver
+) -> None:
+    with http_server() as silent:
+        silent.silent.set()
+        stuck = {**hook(silent, timeout=3), "name": "a_stuck"}
+        stuck["arguments"] = {"url": silent.url, "timeout_s": 60}
+        site.configure(stuck, MAIL, hook(receiver))
+        site.fail(1, message="one")
+        site.fail(1, message="two")
+        assert site.look().found == 6
+        begin = time.monotonic()
+        done = site.send()
+        took = time.monotonic() - begin
+        assert done.sent == 4
+        assert done.down == {"a_stuck": "ChannelTimeout: no answer within 3 s"}
+        assert 3 <= took < 10
+        # The others had both of theirs long before.
+        assert len(mailbox.letters) == 2
+        assert [when - begin < 2.5 for when in receiver.times] == [True, True]
+        # Its pause begins when it was given up; what was not tried counts no try.
+        waiting = site.rows("SELECT channel, tries, error, due_at - now() AS pause "
+                            "FROM owl_alert_message WHERE state = 'due' ORDER BY id")  # fmt: skip
+        assert [(row["channel"], row["tries"]) for row in waiting] == [
+            ("a_stuck", 1), ("a_stuck", 0),
+        ]  # fmt: skip
+        assert "no answer" in waiting[0]["error"]
+        assert all(28 < row["pause"].total_seconds() <= 30 for row in waiting)
+        silent.silent.clear()
+        forget_the_pause(site)
+        assert site.send().sent == 2
+    assert not site.rows("SELECT 1 FROM owl_alert_message WHERE state = 'due'")
+
+
+def test_an_answer_that_comes_too_late_still_counts_while_others_are_told(site: Site) -> None:
+    with http_server() as slow, http_server() as slower:
+        slow.silent.set()
+        slower.silent.set()
+        late = {**hook(slow, timeout=1), "name": "late"}
+        later = {**hook(slower, timeout=30), "name": "later"}
+        site.configure(late, later)
+        site.fail(1)
+        site.look()
+        Timer(2, slow.silent.clear).start()
+        Timer(4, slower.silent.clear).start()
+        done = site.send()
+    assert done.sent == 2
+    assert list(done.down) == ["late"]
+    assert not site.rows("SELECT 1 FROM owl_alert_message WHERE state = 'due'")
+    assert (len(slow.bodies), len(slower.bodies)) == (1, 1)
 
 
 def test_killed_between_delivery_and_commit_is_the_only_way_to_a_second_one(

@@ -18,9 +18,10 @@ def test_scenarios(postgres: Any, state_dir: Path) -> None:
     url = postgres.ensure_database("airflow_console")
     home = state_dir / "airflow_console"
     migrate(url, home)
-    scenarios = str(ROOT / "tests" / "airflow_site" / "scenario_console.py")
+    folder = ROOT / "tests" / "airflow_site"
+    scenarios = [str(folder / f"scenario_{name}.py") for name in ("console", "http")]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", scenarios],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--no-header", *scenarios],
         env={**airflow_environment(url, home), "AIRFLOW__API__BASE_URL": "http://testserver"},
         cwd=ROOT,
         capture_output=True,

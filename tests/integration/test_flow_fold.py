@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -243,10 +243,20 @@ def test_a_bad_sort_or_cursor_is_refused(connection: Any, sort: str, cursor: str
         flow_views.page(cur, Filter(), sort=sort, cursor=cursor, limit=5)
 
 
+NOW = datetime.now(UTC)
+
+
+def _at(steps: float) -> datetime:
+    return NOW - timedelta(hours=9 * steps)
+
+
 FILTERS: tuple[dict[str, Any], ...] = (
     {}, {"workflow": ["v"]}, {"status": ["failed", "held"]},
     {"workflow": ["w"], "status": ["held"]}, {"search": "d1"},
     {"search": "d", "workflow": ["w"]}, {"node": ["B"]}, {"workflow": ["none"]},
+    {"since": _at(9)}, {"until": _at(4)}, {"since": _at(8), "until": _at(3)},
+    {"until": _at(4), "status": ["held", "done"]}, {"since": _at(8), "search": "d"},
+    {"since": _at(3), "until": _at(8)},
 )  # fmt: skip
 
 
@@ -261,22 +271,27 @@ def test_pages_are_what_sorting_all_runs_gives(
     for number in range(24):
         run = add_run(connection, f"d{number % 5}", number, "vw"[number % 2])
         node(connection, run, "AB"[number % 3 == 0], states[number % 4])
+        sql(connection, "UPDATE owl_node SET updated_at = %(at)s", at=_at(20))
         sql(
             connection,
-            "UPDATE owl_run SET state = %(s)s, created_at = now() - %(n)s * interval '1 h', "
-            "ended_at = CASE WHEN %(n)s %% 3 > 0 THEN now() - %(n)s * interval '1 min' END "
-            "WHERE run_key = %(r)s",
-            s=states[number % 4], n=number * 7 % 11, r=run,
+            # Started and ended soon, after more than a day, before (another clock), or not at all.
+            "UPDATE owl_run SET state = %(s)s, created_at = %(at)s, "
+            "started_at = CASE WHEN %(n)s %% 4 > 0 THEN %(at)s + %(n)s * interval '5 h' END, "
+            "ended_at = CASE WHEN %(n)s %% 3 > 0 THEN %(at)s + (%(n)s - 5) * interval '7 h' END, "
+            "updated_at = %(at)s + %(r)s %% 7 * interval '6 h' WHERE run_key = %(r)s",
+            s=states[number % 4], n=number * 7 % 11, at=_at(number * 7 % 11), r=run,
         )  # fmt: skip
     connection.commit()
     look(connection)
     before_all = datetime(1, 1, 1, tzinfo=UTC)
+    found: set[int] = set()
     with connection.cursor() as cur:
         for chosen in FILTERS:
             wanted = Filter(dags=["v", "w"], history=history, **chosen)
             condition, values = flow_views.where(wanted)
             cur.execute(f"SELECT * FROM owl_flow WHERE {condition}", values)
             fitting = named_rows(cur)
+            found.add(len(fitting))
             for name, order in flow_views.ORDERS.items():
                 for sign in ("", "-"):
                     expected = sorted(
@@ -294,3 +309,4 @@ def test_pages_are_what_sorting_all_runs_gives(
                         if cursor is None:
                             break
                     assert seen == [row["run_key"] for row in expected], (chosen, sign + name)
+    assert len(found) > 6  # the filters are not all the same

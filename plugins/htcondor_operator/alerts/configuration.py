@@ -17,7 +17,7 @@ from htcondor_operator.vocabulary import ErrorKind, OwlError
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}", re.ASCII)
 _SECONDS = {"wait": "wait_s", "calm": "calm_s", "repeat": "repeat_s"}
 _RULE_FIELDS = {"name", "enabled", "severity", "grows", *_SECONDS}
-_CHANNEL_FIELDS = {"name", "notifier", "arguments", "rules", "at_least", "tell_end"}
+_CHANNEL_FIELDS = {"name", "notifier", "arguments", "rules", "at_least", "tell_end", "timeout"}
 
 DEFAULT_ARGUMENTS: dict[str, dict[str, str]] = {
     "airflow.providers.smtp.notifications.smtp.SmtpNotifier": {
@@ -175,6 +175,9 @@ def _channel(item: object, number: int, wrong: list[str]) -> Channel | None:
         fixes["at_least"] = f"write one of {', '.join(Severity)}"
     if not isinstance(item.get("tell_end", True), bool):
         fixes["tell_end"] = "write true or false"
+    timeout = item.get("timeout", 30)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0:
+        fixes["timeout"] = "write a number of seconds above 0"
     for unknown in sorted(set(map(str, item)) - _CHANNEL_FIELDS):
         fixes[unknown] = f"remove it; known are {', '.join(sorted(_CHANNEL_FIELDS))}"
     wrong += [_words(where, field, item.get(field), fix) for field, fix in fixes.items()]
@@ -187,6 +190,7 @@ def _channel(item: object, number: int, wrong: list[str]) -> Channel | None:
         rules=frozenset(rules),
         at_least=Severity(item.get("at_least", "info")),
         tell_end=item.get("tell_end", True),
+        timeout_s=float(timeout),
     )
 
 

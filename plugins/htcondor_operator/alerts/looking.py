@@ -27,6 +27,9 @@ _PATIENCE = 20
 
 _AT_LEAST_S = 15.0
 
+_WAITING = ("awaiting_", "collecting_")
+"""Types of entries that wait for something else: there is no DAG of them."""
+
 
 class Looker:
     """Looks at everything that the rules name.
@@ -77,6 +80,7 @@ class Looker:
                 row["n"],
                 {"sample": row["dataset"], "node": row["node"], "host": row["host"],
                  "oldest": str(row["since"])},
+                dags=row["dags"],
             )
             for row in alert_facts.slow(cur, **rule.limits)
         ]  # fmt: skip
@@ -90,7 +94,8 @@ class Looker:
             skip = not line["declared"] or line["name"] == self._name
             if words and not skip and not poller_rows.is_paused(cur, line["dag_id"]):
                 detail = {"dag": line["dag_id"], "error": line["error"]}
-                found.append(Seen(rule.name, line["name"], f"{line['name']} {words}", 1, detail))
+                title = f"{line['name']} {words}"
+                found.append(Seen(rule.name, line["name"], title, 1, detail, [line["dag_id"]]))
         return found
 
     def _backlog(self, cur: Cursor, rule: Rule) -> list[Seen]:
@@ -101,6 +106,7 @@ class Looker:
                 f"{row['type']}: {row['n']} in the queue for more than {hours:g} h",
                 row["n"],
                 {"oldest": f"{row['dataset']} since {row['since']:%Y-%m-%d %H:%M}"},
+                dags=[] if row["type"].startswith(_WAITING) else [row["type"]],
             )
             for row in alert_facts.backlog(cur, **rule.limits)
         ]  # fmt: skip
@@ -145,7 +151,7 @@ class Looker:
             bad = how_far.counts.get(MemberState.FAILED, 0)
             title = f"Campaign {name} is done: {how_far.total} datasets, {bad} failed"
             silent = age > rule.limits["recent"]
-            found.append(Seen(rule.name, name, title, 1, counts, silent=silent))
+            found.append(Seen(rule.name, name, title, 1, counts, [row["type"]], silent))
             del self._next_look[name]
         return found
 
@@ -156,7 +162,8 @@ class Looker:
         return [
             Seen(rule.name, name, f"Campaign {name} has not moved for {minutes:g} minutes", 1,
                  {"total": row["total"], "waits in the queue": row["waits"],
-                  "runs are open": row["flies"], "look": f"owl campaign show {name}"})
+                  "runs are open": row["flies"], "look": f"owl campaign show {name}"},
+                 [row["type"]])
             for name, row in rows.items() if name not in moved
         ]  # fmt: skip
 
@@ -190,7 +197,8 @@ def _failure(rule: str, what: str, row: dict[str, Any]) -> Seen:
     }
     subject = "|".join((row["node"], row["error_kind"], row["fingerprint"]))
     title = f"{_datasets(row['n'])} {what} in {where}{kind}"
-    return Seen(rule, subject, title, row["n"], {k: v for k, v in detail.items() if v is not None})
+    return Seen(rule, subject, title, row["n"], {k: v for k, v in detail.items() if v is not None},
+                row["dags"])  # fmt: skip
 
 
 def _stale_words(line: dict[str, Any], rule: Rule, could_s: float | None) -> str:

@@ -24,6 +24,9 @@ class Seen:
         How many things it concerns.
     detail
         What else is known.
+    dags
+        The DAGs whose runs it is about: who may read none of them is not shown it in the console.
+        None: it is about no DAG's runs, and anybody may know.
     silent
         An event that nobody needs to hear of (any more); it is kept so that it is seen once.
     """
@@ -33,6 +36,7 @@ class Seen:
     title: str
     count: int = 1
     detail: Mapping[str, Any] = field(default_factory=dict)
+    dags: Sequence[str] | None = None
     silent: bool = False
 
 

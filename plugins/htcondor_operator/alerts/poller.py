@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from htcondor_operator.alerts.configuration import load_alerting
 from htcondor_operator.alerts.looking import Looker
-from htcondor_operator.alerts.plan import Change, OpenAlert, plan
+from htcondor_operator.alerts.plan import Change, OpenAlert, Seen, plan
 from htcondor_operator.alerts.rules import Severity
 from htcondor_operator.blackboard import alert_rows
 from htcondor_operator.blackboard.link import Link
@@ -82,11 +82,16 @@ def _open(row: dict[str, object]) -> OpenAlert:
     return OpenAlert(**values)
 
 
+def _detail(seen: Seen) -> dict[str, object]:
+    """Return what is kept of it, with the DAGs that decide who may see it."""
+    return {**seen.detail} if seen.dags is None else {**seen.detail, "dags": sorted(seen.dags)}
+
+
 def _apply(cur: Cursor, change: Change) -> None:
     seen = change.seen
     values = {} if seen is None else {
         "rule": seen.rule, "subject": seen.subject, "severity": change.severity.value,
-        "title": seen.title, "count": seen.count, "detail": seen.detail,
+        "title": seen.title, "count": seen.count, "detail": _detail(seen),
     }  # fmt: skip
     if change.alert is None:
         number = alert_rows.insert(cur, values)

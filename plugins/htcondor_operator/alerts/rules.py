@@ -76,6 +76,9 @@ RULES: dict[str, Rule] = {
 }
 """The rules with the values that hold where the file says nothing."""
 
+SITE_RULES = frozenset({"mirror_lag", "pool_empty", "daemon_silent"})
+"""They are about no DAG's runs: everybody who may read anything may know."""
+
 
 @dataclass(frozen=True)
 class Channel:
@@ -95,6 +98,8 @@ class Channel:
         Only alerts that are at least so bad.
     tell_end
         Whether it is told that something is over.
+    timeout_s
+        Seconds for one message; after them the channel counts as down.
     """
 
     name: str
@@ -103,6 +108,7 @@ class Channel:
     rules: frozenset[str] = frozenset()
     at_least: Severity = Severity.INFO
     tell_end: bool = True
+    timeout_s: float = 30.0
 
     def wants(self, rule: str, severity: Severity) -> bool:
         """Whether an alert is for this channel."""

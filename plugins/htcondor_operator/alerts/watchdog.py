@@ -15,8 +15,8 @@ from typing import Any
 import psycopg2
 
 from htcondor_operator.alerts.configuration import load_alerting
+from htcondor_operator.alerts.couriers import tell
 from htcondor_operator.alerts.rules import Severity
-from htcondor_operator.alerts.sending import deliver
 from htcondor_operator.alerts.words import Told
 from htcondor_operator.blackboard.connection import connect
 from htcondor_operator.blackboard.poller_rows import is_paused
@@ -53,17 +53,13 @@ def overdue(context: dict[str, Any]) -> None:
         opened_at=since,
         detail={"run": run.get("dag_run_id") or run.get("run_id"), "look": "owl logs triggerer"},
     )
-    failed: Exception | None = None
-    for channel in load_alerting(settings.alerts).channels:
-        if channel.rules and "daemon_silent" not in channel.rules:
-            continue
-        try:
-            deliver(channel, told, {})
-        except Exception as error:  # whatever a notifier raises: the others shall hear of it
-            log.exception("channel %s is down", channel.name)
-            failed = error
-    if failed is not None:
-        raise failed
+    channels = load_alerting(settings.alerts).channels
+    hear = [c for c in channels if not c.rules or "daemon_silent" in c.rules]
+    down = tell([(channel, told) for channel in hear], {})
+    for name, error in down.items():
+        log.error("channel %s is down: %s: %s", name, type(error).__name__, error)
+    if down:
+        raise list(down.values())[-1]
 
 
 def _is_paused(settings: Settings) -> bool:

@@ -58,7 +58,8 @@ class Told:
         if self.most > 1:
             found.append(("count", str(self.count) if self.state == "open" else "0"))
             found.append(("most", str(self.most)))
-        found += [(str(k), str(v)[:LONGEST]) for k, v in self.detail.items() if v not in (None, "")]
+        known = ((str(k), _value(v)) for k, v in self.detail.items())
+        found += [(name, value) for name, value in known if value]
         found += [(f"#{each.id}", each.title) for each in self.members]
         if self.id:
             found.append(("alert", f"owl alert show {self.id}"))
@@ -125,8 +126,15 @@ def together(several: Sequence[Told]) -> Told:
         why=first.why,
         opened_at=min(each.opened_at for each in several),
         members=tuple(several),
-        url=first.url,
+        url=first.url.partition("?")[0],
     )
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return words[:LONGEST]
 
 
 def _time(at: datetime) -> str:

@@ -27,6 +27,7 @@ from htcondor_operator.blackboard.connection import connect_url
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
+CLIENT = "htcondor_operator.bench.console_client"
 CLIENT_SECONDS = 3600
 BUNDLE = Path(__file__).parents[1] / "console" / "static" / "main.js"
 
@@ -43,6 +44,8 @@ class Sizes:
         Entries that wait.
     rounds
         How often everything is asked; once more is not counted.
+    every
+        Every so manieth corner (``console_sweep``) is asked.
     browser
         Whether a browser is used, if there is one.
     """
@@ -50,6 +53,7 @@ class Sizes:
     runs: int = 1_000_000
     queue: int = 200_000
     rounds: int = 5
+    every: int = 1
     browser: bool = True
 
 
@@ -82,7 +86,7 @@ def console_bench(sizes: Sizes, say: Say) -> dict[str, Any]:
 
 def measure(url: str, sizes: Sizes, say: Say) -> dict[str, Any]:
     """Measure a filled database; return figures, what was expected, missed and not measured."""
-    answers = ask(url, sizes.rounds, say)
+    answers = ask(url, sizes.rounds, sizes.every, say)
     figures: dict[str, Any] = {
         **pages(answers),
         "bundle_kb": round(len(gzip.compress(BUNDLE.read_bytes(), 9, mtime=0)) / 1000, 1),
@@ -101,12 +105,12 @@ def measure(url: str, sizes: Sizes, say: Say) -> dict[str, Any]:
     }
 
 
-def ask(url: str, rounds: int, say: Say) -> list[dict[str, Any]]:
+def ask(url: str, rounds: int, every: int, say: Say) -> list[dict[str, Any]]:
     """Ask everything that the pages ask, in a process of its own; return the answers' times."""
     say(f"asking: {rounds} rounds")
     with tempfile.TemporaryDirectory(prefix="owl-bench-") as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "htcondor_operator.bench.console_client", str(rounds + 1)],
+            [sys.executable, "-m", CLIENT, str(rounds + 1), str(every)],
             env=airflow_environment(url, folder),
             cwd=folder,
             capture_output=True,

@@ -17,14 +17,15 @@ FLOWS = ("sdp_prearch_wf3", "sdp_prearch_acs", "sdp_prearch_stis", "sdp_prearch_
          "wf3_single_repro", "acs_single_repro")  # fmt: skip
 
 # Of a thousand runs: 960 done, 25 failed in one of a few nodes, 5 held, 4 running, 1 launching,
-# 5 removed; one in ten is overtaken by a later run of its dataset.
+# 5 removed; one in ten is overtaken by a later run of its dataset, and one in 37 ended days later.
 _RUNS = """
 INSERT INTO owl_run (dag_id, run_id, workflow, dataset, state, latest_attempt, priority, run_dir,
                      graph, created_at, started_at, ended_at, updated_at)
 SELECT w, 'dpq__' || d || '__' || k, w, d, s, 1 + (k %% 50 = 7)::int, k %% 5, '/runs/' || k,
        %(graph)s, at, at + interval '2 s',
-       CASE WHEN s IN ('done', 'failed', 'removed') THEN at + interval '20 min' END,
-       at + interval '20 min'
+       CASE WHEN s IN ('done', 'failed', 'removed') THEN changed END, changed
+  FROM (SELECT *, least(now(), at + interval '20 min'
+                 + CASE k %% 37 WHEN 5 THEN k %% 100 ELSE 0 END * interval '1 day') AS changed
   FROM (SELECT k, (%(flows)s::text[])[1 + k %% 6] AS w,
                (ARRAY['i','j','o','l','i','j'])[1 + k %% 6]
                  || lpad(to_hex((k - CASE WHEN k %% 10 = 9 THEN 6 ELSE 0 END)), 7, '0') || 'q' AS d,
@@ -32,7 +33,7 @@ SELECT w, 'dpq__' || d || '__' || k, w, d, s, 1 + (k %% 50 = 7)::int, k %% 5, '/
                     WHEN k %% 1000 < 34 THEN 'running' WHEN k %% 1000 < 35 THEN 'launching'
                     WHEN k %% 1000 < 40 THEN 'removed' ELSE 'done' END AS s,
                now() - (%(total)s - k) * interval '60 s' AS at
-          FROM generate_series(%(low)s::bigint, %(high)s::bigint - 1) k) t
+          FROM generate_series(%(low)s::bigint, %(high)s::bigint - 1) k) u) t
 """
 _ATTEMPTS = """
 INSERT INTO owl_attempt (run_key, attempt, kind, state, schedd, cluster, submitted_at, started_at,
@@ -48,14 +49,14 @@ SELECT r.run_key, a, CASE a WHEN 1 THEN 'first' ELSE 'rescue' END,
 _NODES = """
 INSERT INTO owl_node (run_key, attempt, node, task_id, state, cluster, proc, owner, host, exit_code,
                       hold_code, hold_reason, memory_request_mb, memory_peak_mb, out_path, err_path,
-                      submitted_at, started_at, ended_at, event_at, source)
+                      submitted_at, started_at, ended_at, event_at, updated_at, source)
 SELECT run_key, latest_attempt, node, node, s, run_key * 20 + n, 0, 'owl', 'exec' || run_key %% 40,
        CASE s WHEN 'done' THEN 0 WHEN 'failed' THEN 20 + run_key %% 12 END,
        CASE s WHEN 'held' THEN 34 END, CASE s WHEN 'held' THEN 'memory usage exceeded' END,
        512, 300, '/runs/x.out', CASE WHEN s IN ('failed', 'held') THEN '/runs/x.err' END,
        started_at + n * interval '2 min', started_at + n * interval '2 min',
        CASE WHEN s IN ('done', 'failed') THEN started_at + (n + 1) * interval '2 min' END,
-       started_at, 'event_log'
+       started_at, updated_at, 'event_log'
   FROM (SELECT r.*, node, n, CASE
                WHEN r.state = 'done' OR n < stop THEN 'done'
                WHEN n > stop OR r.state = 'launching' THEN 'unready'

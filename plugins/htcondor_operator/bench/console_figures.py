@@ -10,15 +10,16 @@ from htcondor_operator.bench.queue_figures import percentile, spread
 PAGE_MS = 150.0
 AT_MOST: Mapping[str, float] = {
     "page_ms": PAGE_MS,
+    "slowest_ms": 500.0,
     "first_row_s": 1.5,
     "bundle_kb": 400.0,
     "refresh_500_ms": 100.0,
 }
-SLOWEST = 10
+SLOWEST = 20
 
 
 def pages(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return p95 over all answers and by page, and the slowest questions.
+    """Return p95 over all answers and by page, and the slowest questions (medians).
 
     Parameters
     ----------
@@ -35,6 +36,7 @@ def pages(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     slowest = sorted(typical, key=lambda question: -typical[question])[:SLOWEST]
     return {
         "page_ms": round(percentile([line["ms"] for line in answers], 0.95), 1),
+        "slowest_ms": round(max(typical.values()), 1),
         "p95_ms_by_page": {
             page: round(percentile(times, 0.95), 1) for page, times in sorted(by_page.items())
         },

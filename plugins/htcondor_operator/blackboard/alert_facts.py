@@ -21,12 +21,18 @@ _COUNTED = 10_000
 """Waiting entries are not counted further."""
 
 _FAILED = """
-WITH g AS (
+WITH c AS (
     SELECT coalesce(node, '') AS node, coalesce(error_kind, '') AS error_kind,
-           coalesce(fingerprint, '') AS fingerprint, count(*) AS n, max(run_key) AS sample
+           coalesce(fingerprint, '') AS fingerprint, dag_id, count(*) AS n,
+           max(run_key) AS sample
       FROM owl_flow f
      WHERE latest AND status IN ('failed', 'held', 'removed') AND status = 'failed'
-     GROUP BY 1, 2, 3 HAVING count(*) >= %(datasets)s ORDER BY n DESC LIMIT %(most)s)
+     GROUP BY 1, 2, 3, 4),
+g AS (
+    SELECT node, error_kind, fingerprint, sum(n)::bigint AS n, max(sample) AS sample,
+           array_agg(dag_id ORDER BY dag_id) AS dags
+      FROM c GROUP BY 1, 2, 3 HAVING sum(n) >= %(datasets)s
+     ORDER BY n DESC LIMIT %(most)s)
 SELECT g.*, f.dataset, f.workflow, f.dag_id, f.error_message, f.exit_code, f.exit_signal,
        f.host, f.err_path
   FROM g JOIN owl_flow f ON f.run_key = g.sample
@@ -46,7 +52,7 @@ def failed(cur: Cursor, *, datasets: float) -> list[dict[str, Any]]:
 _HELD = """
 WITH held AS (
     SELECT coalesce(f.node, '') AS node, coalesce(f.error_kind, '') AS error_kind,
-           coalesce(f.fingerprint, '') AS fingerprint, f.run_key,
+           coalesce(f.fingerprint, '') AS fingerprint, f.run_key, f.dag_id,
            coalesce(n.since, f.updated_at) AS since
       FROM owl_flow f
       LEFT JOIN LATERAL (
@@ -55,7 +61,7 @@ WITH held AS (
      WHERE f.latest AND f.status = 'held'),
 g AS (
     SELECT node, error_kind, fingerprint, count(*) AS n, min(since) AS since,
-           max(run_key) AS sample
+           max(run_key) AS sample, array_agg(DISTINCT dag_id) AS dags
       FROM held WHERE since < now() - %(seconds)s * interval '1 second'
      GROUP BY 1, 2, 3 ORDER BY n DESC LIMIT %(most)s)
 SELECT g.*, f.dataset, f.workflow, f.dag_id, f.hold_reason, f.host
@@ -75,6 +81,7 @@ def held(cur: Cursor, *, seconds: float) -> list[dict[str, Any]]:
 
 _SLOW = """
 SELECT f.workflow, count(*) AS n, min(a.requested_at) AS since,
+       array_agg(DISTINCT f.dag_id) AS dags,
        (array_agg(f.dataset ORDER BY a.requested_at))[1] AS dataset,
        (array_agg(f.node ORDER BY a.requested_at))[1] AS node,
        (array_agg(f.host ORDER BY a.requested_at))[1] AS host

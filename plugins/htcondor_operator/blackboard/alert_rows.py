@@ -136,26 +136,29 @@ def due_channels(cur: Cursor) -> list[str]:
     return [row[0] for row in cur.fetchall()]
 
 
-_CLAIM = """
+# After a try that `tries` does not count yet.
+_PAUSE = """least(%(first)s * 2.0 ^ least(m.tries, 10), %(longest)s) * interval '1 second'"""
+_PAUSES = {"first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
+
+_CLAIM = f"""
 WITH taken AS (
     SELECT id FROM owl_alert_message
      WHERE state = 'due' AND due_at <= now() AND channel = %(channel)s
      ORDER BY id FOR UPDATE SKIP LOCKED),
 claimed AS (
     UPDATE owl_alert_message m SET tries = tries + 1,
-           due_at = now() + least(%(first)s * 2.0 ^ least(m.tries, 10), %(longest)s)
-                            * interval '1 second'
+           due_at = now() + {_PAUSE}
       FROM taken WHERE m.id = taken.id
     RETURNING m.id, m.alert, m.why)
 SELECT c.id AS message, c.why, a.id, a.rule, a.subject, a.state, a.severity, a.title, a.count,
        a.most, a.detail, a.opened_at, a.closed_at
   FROM claimed c JOIN owl_alert a ON a.id = c.alert ORDER BY c.id
-"""
+"""  # noqa: S608 - a constant
 
 
 def claim(cur: Cursor, channel: str) -> list[dict[str, Any]]:
     """Take a channel's due messages, with their alerts: nobody else has them before the pause."""
-    cur.execute(_CLAIM, {"channel": channel, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S})
+    cur.execute(_CLAIM, {"channel": channel, **_PAUSES})
     return named_rows(cur)
 
 
@@ -187,7 +190,8 @@ def sent(cur: Cursor, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def not_sent(cur: Cursor, rows: Sequence[Mapping[str, Any]], error: str) -> None:
-    """Note why a channel did not take messages; they stay due."""
+    """Note why a channel did not take messages; they stay due, and wait from now on."""
+    _wait(cur, rows)
     cur.execute(
         "UPDATE owl_alert_message SET error = %(error)s WHERE id = ANY(%(ids)s)",
         {"error": error[:2000], "ids": [row["message"] for row in rows]},
@@ -196,9 +200,22 @@ def not_sent(cur: Cursor, rows: Sequence[Mapping[str, Any]], error: str) -> None
 
 def put_back(cur: Cursor, rows: Sequence[Mapping[str, Any]]) -> None:
     """Give messages back that were claimed and not tried: they wait like the one that failed."""
+    _wait(cur, rows)
     cur.execute(
         "UPDATE owl_alert_message SET tries = tries - 1 WHERE id = ANY(%(ids)s)",
         {"ids": [row["message"] for row in rows]},
+    )
+
+
+def _wait(cur: Cursor, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Begin the pause anew: a channel that never answers has used up that of its claim."""
+    cur.execute(
+        f"""
+        UPDATE owl_alert_message n SET due_at = now() + {_PAUSE}
+          FROM (SELECT id, tries - 1 AS tries FROM owl_alert_message
+                 WHERE id = ANY(%(ids)s)) m WHERE m.id = n.id
+        """,  # noqa: S608 - a constant
+        {"ids": [row["message"] for row in rows], **_PAUSES},
     )
 
 

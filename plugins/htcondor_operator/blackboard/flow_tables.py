@@ -16,9 +16,14 @@ from htcondor_operator.blackboard.run_tables import owl_attempt, owl_node, owl_r
 ENDED = "coalesce(ended_at, '-infinity'::timestamptz)"
 """What runs are sorted by when they are sorted by their end: what goes on has ended before all."""
 
+STARTED = "coalesce(started_at, '-infinity'::timestamptz)"
+"""The same for their start."""
+
 # Pages of a list walk an index of its sort, from where the page begins: of all runs, or of each
 # (workflow, status) that fits. flow_views.py says when which.
 _SORTS = {"created": "created_at", "updated": "updated_at", "ended": ENDED, "dataset": "dataset"}
+BY_STATE = frozenset({*_SORTS.values(), "ended_at", "workflow", "status"})
+"""Columns whose sorts have an index for each (workflow, status) too."""
 
 
 def _sorted(prefix: str, *columns: str) -> list[sa.Index]:
@@ -28,9 +33,16 @@ def _sorted(prefix: str, *columns: str) -> list[sa.Index]:
             *columns,
             sa.text(column) if column == ENDED else column,
             "run_key",
+            # A limit on the creation is told by the index, without a look at the row.
+            *(["created_at"] if name == "dataset" else []),
         )
         for name, column in _SORTS.items()
     ]
+
+
+def odd(column: str) -> str:
+    """Return the condition of the few runs where a time is far from when the run was asked for."""
+    return f"{column} - created_at NOT BETWEEN interval '-24 hours' AND interval '24 hours'"
 
 
 owl_flow = sa.Table(
@@ -74,6 +86,24 @@ owl_flow = sa.Table(
     sa.Column("lag_s", sa.Float),
     *_sorted("", "latest"),
     *_sorted("state_", "latest", "workflow", "status"),
+    sa.Index("owl_flow_started", "latest", sa.text(STARTED), "run_key"),
+    # What a limit on the creation says nothing about (flow_bounds.py).
+    *(
+        sa.Index(
+            f"owl_flow_odd_{name}",
+            "latest",
+            *columns,
+            sa.text(expression) if "(" in expression else expression,
+            "run_key",
+            "created_at",
+            postgresql_where=sa.text(odd(f"{name}_at")),
+        )
+        for name, columns, expression in (
+            ("updated", ("workflow", "status"), "updated_at"),
+            ("ended", ("workflow", "status"), ENDED),
+            ("started", (), STARTED),
+        )
+    ),
     # Filters that few runs fit.
     sa.Index("owl_flow_node", "node", "status", "run_key"),
     sa.Index(
@@ -100,7 +130,7 @@ owl_flow = sa.Table(
         "error_kind",
         "fingerprint",
         "run_key",
-        postgresql_where=sa.text("latest AND status IN ('failed', 'held', 'removed')"),
+        postgresql_where=sa.text("status IN ('failed', 'held', 'removed')"),
         postgresql_include=["latest", "status", "dag_id", "workflow", "instrument", "created_at"],
     ),
     sa.Index(

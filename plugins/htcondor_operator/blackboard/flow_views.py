@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from htcondor_operator.blackboard import keyset
-from htcondor_operator.blackboard.flow_walk import PREFIX, Walk
+from htcondor_operator.blackboard.flow_bounds import arms
+from htcondor_operator.blackboard.flow_tables import BY_STATE
+from htcondor_operator.blackboard.flow_walk import HIDDEN_PREFIX, PREFIX, Walk
 from htcondor_operator.blackboard.keyset import Order
 from htcondor_operator.blackboard.rows import named_rows
 
@@ -23,6 +25,7 @@ ORDERS = {
     "created": Order((_CREATED,)),
     "updated": Order((("updated_at", "timestamptz"),)),
     "ended": Order((("ended_at", "timestamptz"),), nullable=True),
+    "started": Order((("started_at", "timestamptz"),), nullable=True),
     "dataset": Order((("dataset", "text"),)),
     "status": Order((("status", "text"), _CREATED)),
     "workflow": Order((("workflow", "text"), _CREATED)),
@@ -124,22 +127,33 @@ def page(
     order, descending = keyset.order_of(sort, ORDERS)
     place = keyset.decode(cursor, sort, order) if cursor else None
     condition, values = where(chosen)
-    beside, _ = where(replace(chosen, workflow=(), status=(), history=True))
-    walk = Walk(_COLUMNS, condition, beside, values, order, descending, place, limit + 1)
+    apart = replace(chosen, history=True, since=None, until=None)
+    if order.columns[0][0] in BY_STATE:
+        apart = replace(apart, workflow=(), status=())
+    beside, _ = where(apart)
+    if order is not ORDERS["dataset"]:
+        beside = beside.replace(PREFIX, HIDDEN_PREFIX)
+    bounds = arms(order, chosen.since, chosen.until)
+    walk = Walk(_COLUMNS, condition, beside, values, order, descending, place, limit + 1, bounds)
     rows = _rows(cur, chosen, walk)
     return keyset.cut(rows, limit, sort, order, "run_key")
 
 
 def _rows(cur: Cursor, chosen: Filter, walk: Walk) -> list[dict[str, Any]]:
+    if chosen.since and chosen.until and chosen.since >= chosen.until:
+        return []
     cells, all_fit = _cells(cur, chosen)
     if not cells and not chosen.run_keys:
         return []
-    if _given(chosen) - _TALLIED:
-        few = walk if all_fit else _narrowed(walk, cells)
-        rows = few.collect(cur)
+    first = walk.order.columns[0][0]
+    whole = first not in BY_STATE
+    # The other sorts begin and end where the limits on the creation are.
+    walked = _TALLIED if first == "dataset" else _TALLIED | {"since", "until"}
+    if _given(chosen) - walked or (whole and not all_fit):
+        rows = (walk if all_fit else _narrowed(walk, cells)).collect(cur)
         if rows is not None:
             return rows
-    if all_fit and walk.order.columns[0][0] not in _TALLIED:
+    if whole or (all_fit and first not in _TALLIED and len(walk.arms) == 1):
         return walk.walk(cur, [(latest, "", "") for latest in {cell[0] for cell in cells}])
     return walk.walk(cur, cells)
 

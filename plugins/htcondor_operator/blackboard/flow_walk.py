@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from htcondor_operator.blackboard.keyset import Order, Place, values_of
-from htcondor_operator.blackboard.rows import named_rows
+from htcondor_operator.blackboard.rows import named_rows, the_row
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 FEW = 40_000
 """So many runs are read and sorted in some ten milliseconds."""
 
+MANY = 2 * FEW
+"""If so many are expected, nobody counts whether they are few."""
+
 PREFIX = "dataset >= %(search)s AND dataset < %(search_end)s"
 """The range that a prefix is, so that an index serves; the column's collation is "C"."""
+
+HIDDEN_PREFIX = PREFIX.replace("dataset ", "(dataset || '') ")
+"""The same for walks in another order: no index serves, so the planner keeps to the order."""
 
 _STATES = ("workflow", "status")
 _TYPES = {"latest": "boolean", "workflow": "text", "status": "text"}
@@ -45,6 +51,9 @@ class Walk:
         The sort, and where the page begins.
     limit
         Rows.
+    arms
+        Conditions of which each run fits one at the most and every run that is looked for fits
+        one: each is walked by itself.
     """
 
     columns: str
@@ -55,6 +64,7 @@ class Walk:
     descending: bool
     place: Place | None
     limit: int
+    arms: tuple[str, ...] = ("true",)
 
     @property
     def _sorted(self) -> str:
@@ -80,6 +90,8 @@ class Walk:
 
     def collect(self, cur: Cursor) -> list[dict[str, Any]] | None:
         """Return the page out of all runs that fit; None when they are more than :data:`FEW`."""
+        if self._estimate(cur) > MANY:
+            return None
         names = [f"s{n}" for n in range(len(self.order.columns))]
         cur.execute(
             f"""
@@ -99,6 +111,13 @@ class Walk:
         if rows[0]["counted"] > FEW:
             return None
         return [_plain(row) for row in rows if row["run_key"] is not None]
+
+    def _estimate(self, cur: Cursor) -> int:
+        """Return how many runs the planner thinks fit: it knows ranges and common values."""
+        cur.execute(
+            f"EXPLAIN (FORMAT JSON) SELECT FROM owl_flow WHERE {self.condition}", self._given()
+        )
+        return int(the_row(cur)[0][0]["Plan"]["Plan Rows"])
 
     def walk(self, cur: Cursor, cells: Sequence[tuple[bool, str, str]]) -> list[dict[str, Any]]:
         """Return the page by an index.
@@ -122,7 +141,7 @@ class Walk:
         )
         rows = f"""
             SELECT run_key, {self._sorted} FROM owl_flow t
-             WHERE {fits} AND {self.beside} AND {after} ORDER BY {within}"""
+             WHERE {fits} AND {self.beside} AND {after} AND {{arm}} ORDER BY {within}"""
         cur.execute(
             f"""
             WITH k AS MATERIALIZED (
@@ -130,10 +149,10 @@ class Walk:
                  WHERE {beyond} AND {self._named(fits)}),
             -- A cell whose first row is behind the page has nothing on it.
             best AS MATERIALIZED (
-                SELECT k.* FROM k CROSS JOIN LATERAL ({rows} LIMIT 1) t
+                SELECT k.* FROM k CROSS JOIN LATERAL ({self._armed(rows, "1")}) t
                  ORDER BY {self._by()} LIMIT %(limit)s),
             found AS MATERIALIZED (
-                SELECT t.* FROM best k CROSS JOIN LATERAL ({rows} LIMIT %(limit)s) t
+                SELECT t.* FROM best k CROSS JOIN LATERAL ({self._armed(rows, "%(limit)s")}) t
                  ORDER BY {self._by()} LIMIT %(limit)s)
             SELECT {names_of([f"s{n}" for n in range(len(self.order.columns))])}, {self.columns}
               FROM found JOIN owl_flow USING (run_key) ORDER BY {self._by()}
@@ -141,6 +160,14 @@ class Walk:
             {**self._given(), **keys},
         )
         return [_plain(row) for row in named_rows(cur)]
+
+    def _armed(self, rows: str, limit: str) -> str:
+        """Return the first rows of all arms."""
+        arms = [f"({rows.format(arm=arm)} LIMIT {limit})" for arm in self.arms]
+        if len(arms) == 1:
+            return arms[0]
+        together = " UNION ALL ".join(arms)
+        return f"SELECT * FROM ({together}) a ORDER BY {self._by()} LIMIT {limit}"
 
     def _named(self, fits: str) -> str:
         """Return the condition of a cell that has names with the prefix that is looked for."""
@@ -155,11 +182,15 @@ class Walk:
         """Return conditions of rows and of cells when the sort begins with a cell's column."""
         if self.place is None:
             return "true", "true"
-        sign, end = ("<", "infinity") if self.descending else (">", "-infinity")
+        sign, end = ("<", "'infinity'") if self.descending else (">", "'-infinity'")
+        limit = "until" if self.descending else "since"
+        if limit in self.values:  # an index begins at one place only: here it begins at the limit
+            end = "%(until)s" if self.descending else "%(since)s - interval '1 microsecond'"
+            end = end.replace(")s", ")s::timestamptz")
         (_, kind), (column, type_) = self.order.columns
         after = (
             f"({column}, run_key) {sign} (CASE WHEN k.{first} = %(after0)s "
-            f"THEN %(after1)s::{type_} ELSE '{end}' END, %(after_key)s)"
+            f"THEN %(after1)s::{type_} ELSE {end} END, %(after_key)s)"
         )
         return after, f"{first} {sign}= %(after0)s::{kind}"
 

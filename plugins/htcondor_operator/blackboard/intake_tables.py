@@ -242,6 +242,9 @@ owl_campaign_member = sa.Table(
     sa.Index("owl_campaign_member_part", "part", "fileset", "put_at"),
 )
 
+PRODUCT_SHOWN = "coalesce(dataproduct_subtype, '') NOT IN ('preview', 'thumb', 'trailer')"
+"""Products that are listed; the others stand beside them. Word for word as queries have it."""
+
 owl_product = sa.Table(
     "owl_product",
     metadata,
@@ -293,9 +296,18 @@ owl_product = sa.Table(
     sa.Index("owl_product_observation", "obs_id"),
     sa.Index("owl_product_archived", "archived_at"),
     sa.Index("owl_product_position", "s_dec"),
-    # Lists (product_views.py).
-    sa.Index("owl_product_seen", sa.text("coalesce(observed_at, '-infinity'::timestamptz)"), "id"),
-    sa.Index("owl_product_instrument", "instrument_name", "archived_at", "id"),
+    # Lists (product_views.py); a limit on the observation is told by the index.
+    *(
+        sa.Index(
+            f"owl_product_{prefix}{name}", *columns, *order, postgresql_where=sa.text(PRODUCT_SHOWN)
+        )
+        for prefix, columns in (("list_", ()), ("instrument_", ("instrument_name",)))
+        for name, order in (
+            ("archived", ("archived_at", "id", "observed_at")),
+            ("observed", (sa.text("coalesce(observed_at, '-infinity'::timestamptz)"), "id")),
+            ("dataset", ("dataset", "id", "observed_at")),
+        )
+    ),
     sa.Index("owl_product_target", sa.text("lower(target_name)"), "id"),
     sa.Index("owl_product_faulty", "id", postgresql_where=sa.text("fault IS NOT NULL")),
 )

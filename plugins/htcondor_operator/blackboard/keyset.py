@@ -15,7 +15,8 @@ from typing import Any
 
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
-_BEFORE_ALL = "'-infinity'"
+BEFORE_ALL = "'-infinity'"
+"""The time, in SQL, that a time which is not there counts as."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Order:
         """What SQL sorts by, word for word as an index has it."""
         first, *others = (column for column, _ in self.columns)
         if self.nullable:
-            first = f"coalesce({first}, {_BEFORE_ALL}::timestamptz)"
+            first = f"coalesce({first}, {BEFORE_ALL}::timestamptz)"
         return (first, *others)
 
 
@@ -135,7 +136,7 @@ def clause(
 def values_of(place: Place) -> dict[str, Any]:
     """Return a place's values under the names that conditions have for them."""
     values: dict[str, Any] = {
-        f"after{n}": _BEFORE_ALL.strip("'") if value is None else value
+        f"after{n}": BEFORE_ALL.strip("'") if value is None else value
         for n, value in enumerate(place.values)
     }
     return {**values, "after_key": place.key}

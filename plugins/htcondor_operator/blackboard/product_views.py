@@ -1,9 +1,11 @@
 """The archive as people search it: by target, instrument, date and place in the sky."""
 
+# ruff: noqa: S608 - the statements are put together from this module's own words.
+
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,8 @@ LARGEST_CONE = 10.0
 FEW = 20_000
 """So many products are read and sorted; of more, an index of the sort is walked."""
 MOST_TARGETS = 2_000
-_BESIDE = "('preview', 'thumb', 'trailer')"
+_SHOWN = "coalesce(p.dataproduct_subtype, '') NOT IN ('preview', 'thumb', 'trailer')"
+"""As the indexes of the lists have it."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ class Search:
     faulty: bool = False
 
 
-def _where(search: Search) -> tuple[str, dict[str, Any]]:
-    parts = [f"coalesce(p.dataproduct_subtype, '') NOT IN {_BESIDE}"]
+def _where(search: Search, observed: str) -> tuple[str, dict[str, Any]]:
+    """Return the condition of products `p` and its values; `observed` is what an index has."""
+    parts = [_SHOWN]
     values: dict[str, Any] = {}
 
     def add(condition: str, **given: Any) -> None:
@@ -106,9 +110,11 @@ def _where(search: Search) -> tuple[str, dict[str, Any]]:
     if search.instrument:
         add("p.instrument_name = %(inst)s", inst=header_instrument(search.instrument))
     if search.since:
-        add("p.observed_at >= %(since)s", since=search.since)
+        add(f"{observed} >= %(since)s", since=search.since)
+    elif search.until and observed != "p.observed_at":
+        add(f"{observed} > {keyset.BEFORE_ALL}")
     if search.until:
-        add("p.observed_at < %(until)s", until=search.until)
+        add(f"{observed} < %(until)s", until=search.until)
     if search.cone:
         search.cone.check()
         condition, given = search.cone.condition()
@@ -124,50 +130,82 @@ def page(
     """Return a page of products with their previews' numbers, and the next page's cursor."""
     order, descending = keyset.order_of(sort, ORDERS)
     place = keyset.decode(cursor, sort, order) if cursor else None
+    if search.since and search.until and search.since >= search.until:
+        return [], None
     after, by, at = keyset.clause(order, descending, "p.id", place)
-    condition, values = _where(search)
+    observed = order.expressions[0] if order.nullable else "p.observed_at"
+    condition, values = _where(search, observed)
     if search.target:
         named, given = _targets(cur, search.target)
         if not given:
             return [], None
         condition, values = f"{condition} AND {named}", {**values, **given}
-    source = "owl_product"
+    asked = {**values, **at, "limit": limit + 1}
+    sorted_by = f"{order.expressions[0]} AS s0"
+    rows = None
     if search.target or search.dataset or search.faulty or search.cone:
         # Few fit, mostly; the planner would rather walk an index past all that do not.
-        cur.execute(
+        way, sign = ("DESC", "<") if descending else ("ASC", ">")
+        (_, kind), *_ = order.columns
+        there = f"(s0, id) {sign} (%(after0)s::{kind}, %(after_key)s)" if place else "true"
+        rows = _shown(
+            cur,
             f"""
-            SELECT array_agg(id) FROM (
-                SELECT id FROM owl_product p WHERE {condition} LIMIT {FEW + 1}) few
-            """,  # noqa: S608 - ours
-            values,
+            few AS MATERIALIZED (
+                SELECT p.id, {sorted_by} FROM owl_product p WHERE {condition} LIMIT {FEW + 1}),
+            found AS MATERIALIZED (
+                SELECT id, s0 FROM few WHERE {there} ORDER BY s0 {way}, id {way} LIMIT %(limit)s)
+            """,
+            by,
+            asked,
+            counted="(SELECT count(*) FROM few)",
         )
-        few = (cur.fetchone() or (None,))[0] or []
-        if len(few) <= FEW:
-            source = "few"
-            values["few"] = few
+    if rows is None:
+        rows = _shown(
+            cur,
+            f"""
+            found AS MATERIALIZED (
+                SELECT p.id, {sorted_by} FROM owl_product p WHERE {condition} AND {after}
+                 ORDER BY {by} LIMIT %(limit)s)
+            """,
+            by,
+            asked,
+        )
+    return keyset.cut(rows or [], limit, sort, order, "id")
+
+
+def _shown(
+    cur: Cursor, found: str, by: str, values: Mapping[str, Any], *, counted: str = "0"
+) -> list[dict[str, Any]] | None:
+    """Return what is shown of the products that are found; None: more than :data:`FEW` fit."""
     cur.execute(
         f"""
-        WITH {_FEW if source == "few" else ""} found AS MATERIALIZED (
-            SELECT p.* FROM {source} p WHERE {condition} AND {after}
-             ORDER BY {by} LIMIT %(limit)s)
+        WITH {found}
+        SELECT {counted} AS counted, p.*
+          FROM (SELECT) one LEFT JOIN (
         SELECT p.id, p.obs_id, p.dataset, p.name, p.dataproduct_type, p.dataproduct_subtype,
                p.calib_level, p.bytes, p.sha256, p.instrument_name, p.detector, p.filters,
                p.target_name, p.proposal_id, p.s_ra, p.s_dec, p.t_exptime, p.observed_at,
                p.members, p.workflow, p.run_key, p.attempt, p.reference_context,
                p.reference_files, p.archived_at, p.verified_at, p.fault, b.preview, b.thumb
-          FROM found p
+          FROM found JOIN owl_product p USING (id)
           LEFT JOIN LATERAL (
             SELECT max(id) FILTER (WHERE dataproduct_subtype = 'preview') AS preview,
                    max(id) FILTER (WHERE dataproduct_subtype = 'thumb') AS thumb
               FROM owl_product s WHERE s.dataset = p.dataset) b ON true
+          ) p ON true
          ORDER BY {by}
-        """,  # noqa: S608 - ours
-        {**values, **at, "limit": limit + 1},
+        """,
+        values,
     )
-    return keyset.cut(named_rows(cur), limit, sort, order, "id")
-
-
-_FEW = "few AS MATERIALIZED (SELECT * FROM owl_product WHERE id = ANY(%(few)s::bigint[])),"
+    rows = named_rows(cur)
+    if rows[0]["counted"] > FEW:
+        return None
+    return [
+        {name: value for name, value in row.items() if name != "counted"}
+        for row in rows
+        if row["id"] is not None
+    ]
 
 
 def _targets(cur: Cursor, part: str) -> tuple[str, dict[str, Any]]:
@@ -175,7 +213,7 @@ def _targets(cur: Cursor, part: str) -> tuple[str, dict[str, Any]]:
     escaped = part.lower().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
     pattern = {"target": f"%{escaped}%"}
     cur.execute(
-        f"SELECT target FROM owl_target WHERE target LIKE %(target)s LIMIT {MOST_TARGETS + 1}",  # noqa: S608 - ours
+        f"SELECT target FROM owl_target WHERE target LIKE %(target)s LIMIT {MOST_TARGETS + 1}",
         pattern,
     )
     names = [row[0] for row in cur.fetchall()]

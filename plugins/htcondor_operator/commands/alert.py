@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from htcondor_operator.alerts.configuration import check_channels, load_alerting
-from htcondor_operator.alerts.sending import deliver
+from htcondor_operator.alerts.couriers import tell
 from htcondor_operator.alerts.words import Told
 from htcondor_operator.blackboard import alert_rows
 from htcondor_operator.blackboard.connection import connect
@@ -113,11 +113,10 @@ def test(channel: Annotated[str, typer.Argument(help="The channel.")]) -> None:
         why="test",
         opened_at=datetime.now(UTC),
     )
-    try:
-        deliver(known[channel], told, {})
-    except OwlError:
-        raise
-    except Exception as error:  # whatever a notifier raises
+    error = tell([(known[channel], told)], {}).get(channel)
+    if isinstance(error, OwlError):
+        raise error
+    if error is not None:
         words = f"Channel {channel} did not take it: {type(error).__name__}: {error}"
         raise OwlError(ErrorKind.BAD_CONF, words) from error
     typer.echo(f"channel {channel} took it")

@@ -75,6 +75,7 @@ def console(
     runs: Annotated[int, typer.Option(min=1000, help="Runs, each of nine nodes.")] = 1_000_000,
     entries: Annotated[int, typer.Option("--queue", min=1000, help="In the queue.")] = 200_000,
     rounds: Annotated[int, typer.Option(min=1, help="How often everything is asked.")] = 5,
+    every: Annotated[int, typer.Option(min=1, help="Ask only every Nth corner.")] = 1,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="The server only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -83,7 +84,7 @@ def console(
 
     # So that the database is dropped when a supervisor stops us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    figures = console_bench(Sizes(runs, entries, rounds, not no_browser), _say)
+    figures = console_bench(Sizes(runs, entries, rounds, every, not no_browser), _say)
     if as_json:
         sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     else:

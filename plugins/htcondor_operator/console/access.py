@@ -113,9 +113,38 @@ def _from_here(request: Request) -> bool:
     """Whether a page of this server made the request (or a program that sent its own token)."""
     if request.headers.get("authorization", "").lower().startswith("bearer "):
         return True
-    origin = request.headers.get("origin") or request.headers.get("referer") or ""
-    ours = {request.headers.get("host", ""), urlsplit(conf.get("api", "base_url")).netloc}
-    return HEADER in request.headers and urlsplit(origin).netloc in ours - {""}
+    if HEADER not in request.headers:
+        return False
+    # The browser's own word, where it gives one (on https and localhost): no name in between,
+    # rewritten by a proxy or not, can make a foreign page look like ours.
+    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        return False
+    page = request.headers.get("origin") or request.headers.get("referer") or ""
+    base = str(conf.get("api", "base_url"))
+    asked = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return same_origin(page, base) or same_origin(page, asked)
+
+
+def same_origin(page: str, ours: str) -> bool:
+    """Whether a page is of an origin of ours.
+
+    A page that came by https fits an `ours` of http: before a proxy that ends TLS, the server knows
+    its own scheme only if it believes the proxy (``airflow api-server --proxy-headers``). A page
+    that came by http never fits https: anybody on the way may have written it.
+    """
+    try:
+        its, own = urlsplit(page), urlsplit(ours)
+        if its.scheme not in _PORTS or not its.hostname or its.hostname != own.hostname:
+            return False
+        if its.scheme == "http" and own.scheme != "http":
+            return False
+        default = _PORTS[its.scheme]
+        return (its.port or default) == (own.port or default)
+    except ValueError:  # no port, no host: from outside comes anything
+        return False
+
+
+_PORTS = {"http": 80, "https": 443}
 
 
 def writes(permission: Permission) -> Callable[[Request, Caller], Caller]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -11,7 +10,6 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from fastapi.staticfiles import StaticFiles
 
 from htcondor_operator.console import (
     alert_routes,
@@ -25,12 +23,13 @@ from htcondor_operator.console import (
     queue_routes,
     run_routes,
 )
+from htcondor_operator.console.addresses import STATIC
+from htcondor_operator.console.headers import Bundle, Headers
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 log = logging.getLogger(__name__)
 
 PREFIX = "/owl"
-STATIC = Path(__file__).with_name("static")
 ROUTERS = (
     me_routes.router,
     flow_routes.router,
@@ -65,10 +64,11 @@ def make_app() -> FastAPI:
     def openapi() -> dict[str, Any]:
         return app.openapi()
 
+    app.add_middleware(Headers)
     app.add_exception_handler(OwlError, _owl_error)
     app.add_exception_handler(psycopg2.Error, _database_error)
     if (STATIC / "main.js").is_file():
-        app.mount("/static", StaticFiles(directory=STATIC), name="static")
+        app.mount("/static", Bundle(directory=STATIC), name="static")
     else:
         log.error(
             "%s is missing: OWL's pages will not open; build them (console/ui/build.sh)", STATIC

@@ -36,7 +36,7 @@ class Connections:
                 return self._idle.pop()
         connection = connect(Settings.from_environment(), application="console")
         with connection, connection.cursor() as cur:
-            cur.execute(f"SET statement_timeout = {STATEMENT_SECONDS * 1000}")
+            cur.execute(f"SET statement_timeout = {STATEMENT_SECONDS * 1000:.0f}")
         return connection
 
     def _give(self, connection: Connection) -> None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
+from starlette.staticfiles import NotModifiedResponse
 
 from htcondor_operator.blackboard import product_views
 from htcondor_operator.blackboard.product_views import Cone, Search
@@ -20,6 +21,8 @@ from htcondor_operator.vocabulary import ErrorKind, OwlError, dataset_name
 router = APIRouter(prefix="/products", tags=["products"])
 
 _SHOWN = {".png": "image/png", ".jpg": "image/jpeg"}
+_FOR_A_MINUTE = "private, max-age=60"
+"""A run that is made again makes new pictures of the same names."""
 
 
 @router.get("")
@@ -49,7 +52,7 @@ def products(
 
 
 @router.get("/{number}/file", response_class=FileResponse)
-def file(who: ReaderDep, number: int) -> FileResponse:
+def file(who: ReaderDep, number: int, request: Request) -> Response:
     """Return a product's file; previews are shown, everything else is a download."""
     with connections.transaction() as cur:
         found = product_views.product(cur, number)
@@ -58,9 +61,18 @@ def file(who: ReaderDep, number: int) -> FileResponse:
     path = _path(found)
     kind = _SHOWN.get(path.suffix)
     if kind is None:
-        return FileResponse(path, media_type=found["access_format"], filename=path.name)
-    headers = {"Cache-Control": "private, max-age=60"}
-    return FileResponse(path, media_type=kind, headers=headers)
+        # Said to be encoded, it is not compressed on its way (by Airflow's GZipMiddleware): that
+        # costs the server's one event loop seconds, and the browser the knowledge of the size.
+        headers = {"Content-Encoding": "identity", "Cache-Control": "private, no-cache"}
+        return FileResponse(
+            path, media_type=found["access_format"], filename=path.name, headers=headers
+        )
+    picture = FileResponse(
+        path, media_type=kind, headers={"Cache-Control": _FOR_A_MINUTE}, stat_result=path.stat()
+    )
+    if request.headers.get("if-none-match") == picture.headers["etag"]:
+        return NotModifiedResponse(picture.headers)
+    return picture
 
 
 def _path(found: dict[str, Any]) -> Path:

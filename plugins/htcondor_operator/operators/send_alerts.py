@@ -16,6 +16,9 @@ from htcondor_operator.settings import Settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+PAGE = "/plugin/owl/alerts"
+"""The console's page, behind Airflow's address."""
+
 
 class SendAlerts(BaseOperator):
     """Send the messages that are due.
@@ -35,6 +38,6 @@ class SendAlerts(BaseOperator):
                 link,
                 load_alerting(settings.alerts),
                 dict(context),
-                url=f"{url}/owl" if url else "",
+                url=f"{url}{PAGE}" if url else "",
             )
         return {"sent": done.sent, "down": done.down}

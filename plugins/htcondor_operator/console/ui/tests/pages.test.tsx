@@ -49,6 +49,7 @@ function site(me: Me, more: Record<string, unknown> = {}): Call[] {
     "runs/7/log": LOG,
     "runs/find": { run_key: 7, node: "CA" },
     "POST runs/actions": outcome,
+    alerts: listing([]),
     errors: { rows: [GROUP] },
     "errors/runs": { rows: [{ run_key: 7, dataset: "j8bt06nyq" }, { run_key: 8, dataset: "other" }] },
     "POST errors/accept": outcome,
@@ -191,7 +192,7 @@ describe("the main actions of the pages", () => {
 });
 
 describe("a viewer", () => {
-  const WRITES = /^(rescue|hold|release|remove|priority|change priority|stop|start|pause|resume|cancel|retry|approve|reject|accept|delete)/i;
+  const WRITES = /^(rescue|hold|release|remove|priority|change priority|stop|start|pause|resume|cancel|retry|approve|reject|accept|delete|acknowledge)/i;
 
   it.each([
     ["run/7", /j8bt06nyq/],
@@ -201,6 +202,7 @@ describe("a viewer", () => {
     ["pollers", /DP_ACS/],
     ["pollers?view=quarantine", /bad\.fits/],
     ["campaigns?name=dark-2026", /60 per hour/],
+    ["alerts", /No alert fits/],
     ["pool", /The pool is empty/],
     ["archive", /No product fits/],
   ])("sees %s without a control that writes", async (page, words) => {

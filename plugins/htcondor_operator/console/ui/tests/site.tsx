@@ -43,10 +43,12 @@ export const VIEWER: Me = {
   can: { read: true, operate: false, request: false, manage: false, administer: false },
 };
 
+const NO_ALERTS = { open: 0, unacknowledged: 0, worst: null, severity: {} };
+
 /** Answer the API's routes; what is not named is a 404. */
 export function stubApi(routes: Record<string, Answer>): Call[] {
   const calls: Call[] = [];
-  const answers: Record<string, Answer> = { me: OPERATOR, ...routes };
+  const answers: Record<string, Answer> = { me: OPERATOR, "alerts/totals": NO_ALERTS, ...routes };
   vi.stubGlobal(
     "fetch",
     vi.fn(async (input: string | URL, init: RequestInit = {}) => {

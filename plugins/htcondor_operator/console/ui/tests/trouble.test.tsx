@@ -4,6 +4,7 @@ import { screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it, vi } from "vitest";
 
+import { write } from "../src/api/client";
 import { plainSort } from "../src/pages/archive/ProductCards";
 import { afterWords } from "../src/pages/run/RunGraph";
 import { stepOf, ticksOf, tickWords } from "../src/pages/run/ticks";
@@ -70,14 +71,26 @@ describe("a server that does not answer", () => {
 
 describe("an action that fails", () => {
   it.each([
-    ["403", new Status(403, { detail: { kind: "forbidden", message: "You may not change drill." } }), /You may not change drill/],
-    ["404", new Status(404, { detail: "Not Found" }), /Not Found/],
-    ["409", new Status(409, null), /Something changed meanwhile/],
-    ["422", new Status(422, { detail: [{ loc: ["body", "reason"], msg: "too long" }] }), /body\.reason: too long/],
-    ["500", new Status(500, null), /The server made a mistake/],
-    ["504", new Status(504, null), /it is not known whether this was done/],
-    ["no answer", GONE, /it is not known whether this was done/],
-  ])("by %s says so, and keeps what was typed", async (_, answer, words) => {
+    [403, { detail: { kind: "forbidden", message: "You may not change drill." } }, /You may not change drill/],
+    [404, { detail: "Not Found" }, /Not Found/],
+    [409, null, /Something changed meanwhile/],
+    [422, { detail: [{ loc: ["body", "reason"], msg: "too long" }] }, /body\.reason: too long/],
+    [500, null, /The server made a mistake/],
+    [504, null, /it is not known whether this was done/],
+  ])("by %d says so", async (code, body, words) => {
+    stubApi({ "POST runs/actions": new Status(code, body) });
+    await expect(write("runs/actions", { reason: null, dry_run: false })).rejects.toThrow(words);
+  });
+
+  it("by no answer is not known to have failed; a preview is", async () => {
+    stubApi({ "POST runs/actions": GONE });
+    await expect(write("runs/actions", { reason: null, dry_run: false })).rejects.toThrow(/it is not known/);
+    await expect(write("runs/actions", { reason: null, dry_run: true })).rejects.toThrow(/does not answer/);
+  });
+
+  it("keeps what was typed, and looks again", async () => {
+    const answer = new Status(409, null);
+    const words = /Something changed meanwhile/;
     const calls = stubApi({ "runs/7": RUN, "POST runs/actions": (call: Call) => (call.body?.["dry_run"] ? preview : answer) });
     open("/plugin/owl/run/7");
     await userEvent.click(await screen.findByRole("button", { name: "Rescue" }));

@@ -192,6 +192,55 @@ export interface ErrorGroup extends Exit {
   until: string | null;
 }
 
+export interface AlertChannel {
+  channel: string;
+  why: string;
+  state: string;
+  tries: number;
+  due_at: string | null;
+  sent_at: string | null;
+  error: string | null;
+}
+
+export interface AlertRow {
+  id: number;
+  rule: string;
+  subject: string;
+  state: string;
+  severity: string;
+  title: string;
+  count: number;
+  most: number;
+  detail: Record<string, unknown>;
+  /** Of the DAGs that it is about, those that the user may read. */
+  dags: string[];
+  /** Whether it is about others, too. */
+  partly: boolean;
+  opened_at: string;
+  closed_at: string | null;
+  told_at: string | null;
+  acked_by: string | null;
+  acked_at: string | null;
+  ack_reason: string | null;
+  /** The last message for each. */
+  channels: AlertChannel[];
+}
+
+export interface AlertMessage extends AlertChannel {
+  id: number;
+}
+
+export interface AlertDetail extends AlertRow {
+  messages: AlertMessage[];
+}
+
+export interface AlertTotals {
+  open: number;
+  unacknowledged: number;
+  worst: string | null;
+  severity: Record<string, number>;
+}
+
 export interface QueueRow {
   id: number;
   fileset: string;

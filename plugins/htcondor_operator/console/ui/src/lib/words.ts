@@ -11,6 +11,10 @@ export const ENTRY_STATES = options("waiting held paused informational");
 export const OUTCOMES = options("shoveled done failed removed cancelled resolved");
 export const ARRIVAL_STATES = options("accepted queued collected stored verified duplicate quarantined");
 export const CAMPAIGN_STATES = options("proposed running paused done cancelled rejected");
+export const SEVERITIES = options("critical error warning info");
+export const ALERT_RULES = options(
+  "dataset_failed dataset_held dataset_slow poller_stale backlog mirror_lag pool_empty daemon_silent campaign_done campaign_stalled",
+);
 /** States in which a run can be held or removed. */
 export const LIVE_RUNS: ReadonlySet<string> = new Set([
   "queued",

@@ -47,6 +47,7 @@ function Tabs() {
               borderColor={isActive ? "blue.solid" : "transparent"}
               _hover={{ color: "fg" }}>
               {page.label}
+              {page.badge?.()}
             </Box>
           )}
         </NavLink>

@@ -79,6 +79,7 @@ export const sheet: SystemStyleObject = {
     whiteSpace: "nowrap",
   },
   ...badges,
+  "& .owl-alarm": { color: "red.contrast", bg: "red.solid" },
   ...swatches,
   "& .owl-table": {
     borderCollapse: "separate",

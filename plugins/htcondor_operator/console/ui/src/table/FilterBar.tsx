@@ -8,7 +8,8 @@ export type FilterSpec =
   | { kind: "search"; name: string; label: string; width?: string }
   | { kind: "text"; name: string; label: string; width?: string }
   | { kind: "multi"; name: string; label: string; options: readonly Option[] }
-  | { kind: "one"; name: string; label: string; options: readonly Option[] }
+  /** `none` says what is shown where nothing is chosen, if that is not everything. */
+  | { kind: "one"; name: string; label: string; options: readonly Option[]; none?: string }
   /** Only a link sets it; here it is shown, and taken away. */
   | { kind: "hidden"; name: string; label: string }
   | { kind: "flag"; name: string; label: string }
@@ -72,7 +73,7 @@ function OneFilter({ filter, params }: { filter: FilterSpec; params: Params }) {
       return (
         <OneOf
           label={filter.label}
-          options={[{ value: "", label: `${filter.label}: any` }, ...filter.options]}
+          options={[{ value: "", label: `${filter.label}: ${filter.none ?? "any"}` }, ...filter.options]}
           value={params.get(filter.name)}
           onChange={(value) => params.set({ [filter.name]: value })}
         />

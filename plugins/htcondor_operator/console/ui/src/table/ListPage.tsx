@@ -116,12 +116,12 @@ export function ListPage<Row extends object>(props: Props<Row>) {
     [],
   );
 
+  const error = useStandingError(query);
   // The rows of the place before are shown until those of this one are there.
   const place = query.isPlaceholderData ? "" : `${id} ${JSON.stringify(page)}`;
   const using = engaged.on || menu !== null || request !== null;
   const held = useHeld<Row>(query.data?.rows ?? NO_ROWS, keyOf, using, place);
   const rows = held.rows;
-  const error = useStandingError(query);
   const chosen: Chosen = selection.everything
     ? {
         keys: (signal) =>

@@ -174,6 +174,7 @@ export function ErrorsPage() {
     { kind: "text", name: "node", label: "Node", width: "7rem" },
     { kind: "multi", name: "error", label: "Error kind", options: Object.keys(me?.errors ?? {}).map((value) => ({ value })) },
     { kind: "text", name: "campaign", label: "Campaign", width: "9rem" },
+    { kind: "hidden", name: "fingerprint", label: "One cause" },
     { kind: "time" },
   ];
   const menu = (row: ErrorGroup, open: (request: ActionRequest) => void): MenuAction[] => [

@@ -58,7 +58,7 @@ export const FLOW_COLUMNS: Column<FlowRow>[] = [
   },
   { id: "progress", label: "Nodes", help: "Nodes done, of all", width: 70, className: "owl-num", cell: progress },
   { id: "rescues", label: "Rescue", help: "How many times it was rescued", width: 68, className: "owl-num", cell: (row) => row.rescues || "" },
-  { id: "started", label: "Start (UTC)", width: 150, className: "owl-num", cell: (row) => stamp(row.started_at) },
+  { id: "started", label: "Start (UTC)", width: 150, sort: "started", className: "owl-num", cell: (row) => stamp(row.started_at) },
   { id: "ended", label: "Completion (UTC)", width: 150, sort: "ended", className: "owl-num", cell: (row) => stamp(row.ended_at) },
   { id: "state", label: "State", help: "HTCondor's word about the current node", width: 92, cell: (row) => <StateBadge state={row.node_state} /> },
   { id: "exit", label: "Exit", help: "Exit code of the current node; name and sentence on hover", width: 80, className: "owl-num", cell: (row) => <ExitCode exit={row} /> },

@@ -1,4 +1,4 @@
-/** A link by Airflow's names for a run: goes on to the run's page. */
+/** A link by Airflow's names for a run: goes on to the run's page, and to what of it is asked for. */
 
 import { Navigate } from "react-router-dom";
 
@@ -12,6 +12,13 @@ export interface Found {
   node: string | null;
 }
 
+/** Return the query without the names. */
+function rest(search: URLSearchParams): string {
+  const query = new URLSearchParams(search);
+  for (const name of ["dag_id", "run_id"]) query.delete(name);
+  return query.size > 0 ? `?${query.toString()}` : "";
+}
+
 /** The page; it is shown only while it looks, or when there is nothing. */
 export function FindPage() {
   const params = useParams();
@@ -22,7 +29,7 @@ export function FindPage() {
   );
   return (
     <Loaded query={query} what="the run">
-      {(found) => <Navigate to={runPath(found.run_key)} replace />}
+      {(found) => <Navigate to={runPath(found.run_key, rest(params.search))} replace />}
     </Loaded>
   );
 }

@@ -11,21 +11,21 @@ import { Loaded } from "../../parts/Notice";
 import { Scrolled } from "../../parts/Scrolled";
 import { StateBadge } from "../../parts/StateBadge";
 
+/** What is read of a node that failed comes first: no part of it is out of sight in a small window. */
 const HEADS: [string, number | undefined, string?][] = [
   ["Attempt", 96],
   ["Node", 120],
   ["Try", 44, "owl-num"],
   ["State", 92],
   ["Exit", 70, "owl-num"],
-  // In front of what may be out of sight on a small screen: it is the next click.
   ["Log", 48],
+  // What is left over.
+  ["Why", undefined],
   ["Start (UTC)", 146, "owl-num"],
   ["Completion (UTC)", 146, "owl-num"],
   ["Took", 92, "owl-num"],
   ["Host", 120],
   ["Job", 70, "owl-num"],
-  // What is left over.
-  ["Why", undefined],
 ];
 const LEAST_WIDTH = 1_164;
 const CURRENT: ReadonlySet<string> = new Set(["submitted", "idle", "running", "held"]);
@@ -105,14 +105,12 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
                   </RouterLink>
                 )}
               </td>
+              <td className="owl-wrap">{whyOf(node)}</td>
               <td className="owl-num">{stamp(node.started_at)}</td>
               <td className="owl-num">{stamp(node.ended_at)}</td>
               <td className="owl-num">{duration(between(node.started_at, node.ended_at))}</td>
               <td title={node.slot ?? undefined}>{node.host}</td>
               <td className="owl-num">{node.cluster === null ? "" : `${node.cluster}.${node.proc ?? 0}`}</td>
-              <td className="owl-wrap">
-                {whyOf(node)}
-              </td>
             </tr>
           ))}
         </tbody>

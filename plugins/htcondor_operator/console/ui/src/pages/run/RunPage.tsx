@@ -65,9 +65,10 @@ function RunView({ detail, at, asOf }: { detail: RunDetail; at: number; asOf: Re
   const latest = useMemo(() => latestTries(detail.nodes), [detail.nodes]);
   // Who asks for a log wants to see it: it is below the charts.
   const parts = useRef<HTMLDivElement>(null);
-  const wanted = params.get("view") === "log" ? ["node", "attempt", "try"].map(params.get).join(" ") : "";
+  const wanted =
+    params.get("view") === "log" ? ["view", "node", "attempt", "try"].map(params.get).join(" ") : "";
   useEffect(() => {
-    if (wanted.trim()) parts.current?.scrollIntoView({ block: "start" });
+    if (wanted) parts.current?.scrollIntoView({ block: "start" });
   }, [wanted]);
   const showLog = (node: string, attempt?: number, number?: number): void =>
     params.set({

@@ -11,6 +11,7 @@ import { RUN_STATES } from "../../lib/words";
 import { AsOf } from "../../parts/AsOf";
 import { Loaded } from "../../parts/Notice";
 import { StateBadge } from "../../parts/StateBadge";
+import { Severity, totalWords, useAlertTotals } from "../alerts/parts";
 
 const MOST = 3;
 
@@ -19,6 +20,7 @@ export function SummaryCard() {
   const totals = usePolled<FlowTotals>("flow/totals", {}, { every: 10_000 });
   const errors = usePolled<Listing<ErrorGroup>>("errors", {}, { every: 20_000 });
   const groups = (errors.data?.rows ?? []).filter((row) => row.accepted_by === null).slice(0, MOST);
+  const alerts = useAlertTotals().data;
   return (
     <Box as="section" aria-label="OWL" borderWidth="1px" borderRadius="md" p="3">
       <HStack mb="2">
@@ -41,6 +43,12 @@ export function SummaryCard() {
                 <Text fontSize="sm" color="fg.muted">No dataset has run yet.</Text>
               )}
             </HStack>
+            {alerts && alerts.unacknowledged > 0 && (
+              <HStack gap="2" fontSize="sm">
+                <Severity severity={alerts.worst ?? "info"} />
+                <RouterLink className="owl-link" to={pagePath("alerts")}>{totalWords(alerts)}</RouterLink>
+              </HStack>
+            )}
             {groups.map((row) => (
               <Text key={`${row.node} ${row.error_kind} ${row.fingerprint}`} fontSize="sm" truncate>
                 <RouterLink className="owl-link" to={pagePath("errors")}>{count(row.n)}</RouterLink>{" "}
