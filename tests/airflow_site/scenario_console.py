@@ -292,12 +292,24 @@ def test_one_cause_is_one_row_and_can_be_accepted(web: Any, runs: dict[str, int]
         cause_fingerprint=group["fingerprint"],
     )  # fmt: skip
     assert {r["dataset"] for r in members["rows"]} == set(runs)
-    cause = {name: group[name] for name in ("node", "error_kind", "fingerprint")}
+    cause = {name: group[name] for name in ("node", "error_kind", "fingerprint", "workflows")}
     assert post(web, "/errors/accept", **cause)["done"] == 0  # without a reason
     assert post(web, "/errors/accept", **cause, reason="known", dry_run=True)["done"] == 0
     assert get(web, "/errors")["rows"][0]["accepted_by"] is None
     assert post(web, "/errors/accept", **cause, reason="known")["done"] == 1
     assert get(web, "/errors")["rows"][0]["accepted_by"] == "admin"
+    # The same words in another workflow are news: a row of their own.
+    key = runs["j8bt05njq"]
+    sql("UPDATE owl_flow SET workflow = 'other' WHERE run_key = %s", key)
+    news, known = get(web, "/errors")["rows"]
+    assert (news["workflows"], news["accepted_by"], news["n"]) == (["other"], None, 1)
+    assert (known["workflows"], known["accepted_by"], known["n"]) == (["drill"], "admin", 1)
+    (only,) = get(
+        web, "/errors/runs", cause_node="B", cause_kind=group["error_kind"],
+        cause_fingerprint=group["fingerprint"], workflow="other",
+    )["rows"]  # fmt: skip
+    assert only["run_key"] == key
+    sql("UPDATE owl_flow SET workflow = 'drill' WHERE run_key = %s", key)
     assert post(web, "/errors/accept", **cause, accepted=False)["done"] == 1
     assert get(web, "/errors")["rows"][0]["accepted_by"] is None
 

@@ -62,8 +62,9 @@ def test_failed_and_accepted(site: Site) -> None:
     assert found["title"] == "2 datasets failed in CA (reference_missing)"
     assert found["detail"]["dags"] == ["v", "w"]
     site.execute(
-        "INSERT INTO owl_accepted_error (node, error_kind, fingerprint, reason, accepted_by) "
-        "SELECT node, error_kind, fingerprint, 'known', 'ada' FROM owl_flow LIMIT 1"
+        "INSERT INTO owl_accepted_error "
+        "(workflow, node, error_kind, fingerprint, reason, accepted_by) "
+        "SELECT workflow, node, error_kind, fingerprint, 'known', 'ada' FROM owl_flow LIMIT 1"
     )
     closes(site)
 

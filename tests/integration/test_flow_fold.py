@@ -164,6 +164,21 @@ def test_failures_get_the_last_words_of_the_job_and_one_fingerprint_per_cause(
     assert row(connection, runs[0])["fingerprint"] is None
 
 
+def test_lag_and_failure_are_of_the_event(connection: Any) -> None:
+    run = add_run(connection, "d9")
+    node(connection, run, "A", "failed", lag_s=0.25, ended_at="2026-03-04 12:00Z",
+         event_at="2026-03-04 12:00Z")  # fmt: skip
+    sql(connection, "UPDATE owl_run SET state = 'failed', created_at = '2026-03-04 09:00Z'")
+    assert row(connection, run)["lag_s"] == 0.25
+    # Something else touches the row an hour later.
+    node(connection, run, "A", "failed", priority=5, updated_at="2026-03-04 13:00Z")
+    found = row(connection, run)
+    assert (found["lag_s"], found["failed_at"]) == (0.25, datetime(2026, 3, 4, 12, tzinfo=UTC))
+    with connection, connection.cursor() as cur:
+        (group,) = error_groups.groups(cur, Filter(dags=["w"]))
+    assert (group["first_at"], group["last_at"]) == (found["failed_at"], found["failed_at"])
+
+
 def test_what_somebody_removed_is_no_error(connection: Any) -> None:
     words = {
         "d1": ("failed", "exit code 3"),

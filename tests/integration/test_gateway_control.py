@@ -36,6 +36,12 @@ def _statuses(site: Site, cluster: int, status: int) -> set[str]:
     return {job["DAGNodeName"] for job in jobs}
 
 
+def _executions(site: Site, node: str) -> list[bool]:
+    """Return of each execution of a node's job whether it is over."""
+    known = site.value("SELECT executions FROM owl_node WHERE node = %(n)s", n=node)
+    return [one[2] is not None for one in known or []]
+
+
 def _go_on(site: Site, dataset: str) -> None:
     for path in (site.home / "control").glob(f"{dataset}.*.wait"):
         path.unlink()
@@ -61,12 +67,20 @@ def test_a_node_is_held_released_and_prioritised(site: Site) -> None:
 
 def test_a_run_is_held_released_and_removed(site: Site) -> None:
     run, cluster = _waiting_run(site, "c2")
+    site.start_mirror()
     assert site.command("hold", run).endswith("3 jobs held.")
     wait_for("the hold", lambda: _statuses(site, cluster, 5) == {"B", "C"})
     # A job that is released before its shadow has ended is not matched again for about a minute.
     time.sleep(3)
     assert site.command("release", run).endswith("3 jobs released.")
     wait_for("B and C again", lambda: _statuses(site, cluster, 2) == {"B", "C"}, 90)
+    # The mirror knows both executions, and that the first one was the start.
+    wait_for("two executions", lambda: _executions(site, "C") == [True, False])
+    assert site.value(
+        "SELECT started_at = (executions -> 0 ->> 1)::timestamptz AND ended_at IS NULL "
+        "AND lag_s < 60 AND (executions -> 0 ->> 2)::timestamptz"
+        "    < (executions -> 1 ->> 1)::timestamptz FROM owl_node WHERE node = 'C'"
+    )
     assert site.command("priority", run, priority=5).startswith("done: ")
     assert site.value("SELECT priority FROM owl_run") == 5
     have = {j.get("DAGNodeName"): j["JobPrio"] for j in site.jobs(f"DAGManJobId == {cluster}")}

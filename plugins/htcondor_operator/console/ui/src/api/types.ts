@@ -113,6 +113,8 @@ export interface NodeTry extends Exit {
   cpu_s: number | null;
   priority: number | null;
   carried_from: number | null;
+  /** When the job ran: proc, from, to (null: it runs) and host. */
+  executions?: [proc: number, from: string, to: string | null, host: string | null][] | null;
   cluster: number | null;
   proc: number | null;
   reason: string | null;

@@ -19,24 +19,26 @@ import type { FilterSpec } from "../../table/FilterBar";
 import { ListPage, type BulkAction, type Chosen } from "../../table/ListPage";
 import { runRequest } from "../run/actions";
 
-type Cause = readonly [node: string, kind: string, fingerprint: string];
+type Cause = readonly [node: string, kind: string, fingerprint: string, workflows: readonly string[]];
 type Member = Pick<FlowRow, "run_key" | "dataset" | "workflow" | "status" | "ended_at">;
 
-const causeOf = (row: ErrorGroup): Cause => [row.node, row.error_kind, row.fingerprint];
+const causeOf = (row: ErrorGroup): Cause => [row.node, row.error_kind, row.fingerprint, row.workflows];
 const keyOf = (row: ErrorGroup): string => JSON.stringify(causeOf(row));
 const nameOf = (row: ErrorGroup): string =>
   `${row.node || "no node"} ${row.error_kind.replaceAll("_", " ")} (${count(row.n)})`;
 
-const causeQuery = ([node, kind, fingerprint]: Cause) => ({
+const causeQuery = ([node, kind, fingerprint, workflows]: Cause) => ({
+  workflow: [...workflows],
   cause_node: node,
   cause_kind: kind,
   cause_fingerprint: fingerprint,
 });
 
 /** The data flow, filtered to the runs of a cause. */
-function flowPath([node, kind, fingerprint]: Cause): string {
+function flowPath([node, kind, fingerprint, workflows]: Cause): string {
   const query = new URLSearchParams();
   for (const status of ["failed", "held", "removed"]) query.append("status", status);
+  for (const workflow of workflows) query.append("workflow", workflow);
   if (node) query.set("node", node);
   if (kind) query.set("error", kind);
   if (fingerprint) query.set("fingerprint", fingerprint);
@@ -67,6 +69,7 @@ function acceptance(row: ErrorGroup): ActionRequest {
       node: row.node,
       error_kind: row.error_kind,
       fingerprint: row.fingerprint,
+      workflows: row.workflows,
       accepted: !accepted,
     },
     reasonRequired: !accepted,
