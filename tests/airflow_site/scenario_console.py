@@ -259,6 +259,10 @@ def test_commands_say_what_they_will_do_and_why_not(web: Any, runs: dict[str, in
     assert answer["done"] == 0
     assert [bool(item["why_not"]) for item in answer["items"]] == [True, True, True]
     sql("UPDATE owl_run SET state = 'running' WHERE run_key = %s", keys[0])
+    wanted = {"action": "priority", "priority": 7, "run_keys": keys[:1], "dry_run": True}
+    will = act(web, **wanted).json()["items"][0]["will"]
+    assert "on top of its node's own" in will
+    assert "later nodes get it a few seconds after DAGMan has submitted them" in will
     answer = act(web, action="priority", priority=7, run_keys=keys, reason="urgent").json()
     assert answer["done"] == 1
     assert sql("SELECT verb, run_key, argument, requested_by, reason FROM owl_command") == [
