@@ -296,6 +296,16 @@ def test_one_cause_is_one_row_and_can_be_accepted(web: Any, runs: dict[str, int]
         cause_fingerprint=group["fingerprint"],
     )  # fmt: skip
     assert {r["dataset"] for r in members["rows"]} == set(runs)
+    cause_of = {
+        "cause_node": "B",
+        "cause_kind": group["error_kind"],
+        "cause_fingerprint": group["fingerprint"],
+    }
+    one = members["rows"][0]["dataset"]
+    fitting = get(web, "/errors/runs", **cause_of, search=one)["rows"]
+    assert [r["dataset"] for r in fitting] == [one]
+    assert get(web, "/errors/runs", **cause_of, campaign="another")["rows"] == []
+    assert len(get(web, "/errors/runs", **cause_of, limit=1)["rows"]) == 1
     cause = {name: group[name] for name in ("node", "error_kind", "fingerprint", "workflows")}
     assert post(web, "/errors/accept", **cause)["done"] == 0  # without a reason
     assert post(web, "/errors/accept", **cause, reason="known", dry_run=True)["done"] == 0

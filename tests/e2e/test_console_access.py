@@ -137,6 +137,7 @@ def test_no_page_breaks_the_rules_of_accessibility(stack: Stack) -> None:
             ("errors?limit=25", seen.row("preview"), ()),
             ("queue?limit=25", table, ()),
             ("history?limit=25", table, ()),
+            ("alerts?state=all", page.get_by_role("table", name="Alerts"), ()),
             ("pollers", seen.row("CSUM_STI"), ()),
             ("pollers?view=quarantine", table, ()),
             ("campaigns?limit=25", table, ()),

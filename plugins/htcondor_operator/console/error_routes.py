@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from htcondor_operator.blackboard import error_groups, health
@@ -43,12 +43,17 @@ def groups(chosen: FilterDep) -> dict[str, Any]:
 
 @router.get("/runs")
 def runs(
-    who: ReaderDep, chosen: FilterDep, cause_node: str, cause_kind: str, cause_fingerprint: str
+    who: ReaderDep,
+    chosen: FilterDep,
+    cause_node: str,
+    cause_kind: str,
+    cause_fingerprint: str,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
 ) -> dict[str, Any]:
-    """Return the runs of one group, for a bulk rescue."""
+    """Return the runs of one group that fit the filters, for a bulk rescue."""
     with connections.transaction() as cur:
         cause = (cause_node, cause_kind, cause_fingerprint)
-        rows = error_groups.members(cur, chosen, cause, most=MOST)
+        rows = error_groups.members(cur, chosen, cause, most=limit)
     return {"rows": rows}
 
 

@@ -48,7 +48,7 @@ describe("the alerts", () => {
     expect(calls.find((call) => call.path === "alerts")?.query.get("state")).toBe("open");
     expect(screen.getByText("chat: told")).toBeVisible();
     expect(screen.getByText("mail: down")).toHaveAttribute("title", expect.stringContaining("451 try again later"));
-    await userEvent.click(screen.getByRole("button", { name: /^Nodes of alert 7/ }));
+    await userEvent.click(screen.getByRole("button", { name: /^Messages of alert 7/ }));
     expect(await screen.findByText("dark.fits is damaged")).toBeVisible();
     expect(await screen.findByRole("table", { name: "Messages of alert 7" })).toHaveTextContent("451 try again later");
     await userEvent.click(screen.getByRole("link", { name: "its cause of alert 7" }));

@@ -140,6 +140,33 @@ describe("the main actions of the pages", () => {
     expect(calls.find((call) => call.path === "errors/runs")?.query.get("cause_fingerprint")).toBe("f1");
   });
 
+  it("rescues only the runs of a cause that fit the page's filters", async () => {
+    const calls = site(OPERATOR);
+    open("/plugin/owl/errors?campaign=flats7&workflow=drill&since=-24h&status=done");
+    const datasets = await screen.findByRole("link", { name: "412" });
+    const flow = new URL(datasets.getAttribute("href") ?? "", "http://owl");
+    expect(Object.fromEntries(flow.searchParams)).toMatchObject({
+      campaign: "flats7", workflow: "drill", since: "-24h", node: "CA", fingerprint: "f1",
+    });
+    expect(flow.searchParams.getAll("status")).not.toContain("done");
+    await userEvent.click(await screen.findByRole("button", { name: /^Controls of CA/ }));
+    await userEvent.click(await screen.findByRole("menuitem", { name: "Rescue all 412…" }));
+    await confirm("Rescue");
+    const asked = calls.find((call) => call.path === "errors/runs")?.query;
+    expect(asked?.get("campaign")).toBe("flats7");
+    expect(asked?.get("workflow")).toBe("drill");
+    expect(Date.parse(asked?.get("since") ?? "")).toBeLessThan(Date.now() - 23 * 3_600_000);
+  });
+
+  it("names the browser's tab by the page, and gives the name back", async () => {
+    document.title = "Airflow";
+    site(OPERATOR);
+    const { unmount } = open("/plugin/owl/queue");
+    await waitFor(() => expect(document.title).toBe("Queue · OWL"));
+    unmount();
+    expect(document.title).toBe("Airflow");
+  });
+
   it("accepts a known failure only with a reason", async () => {
     const calls = site(OPERATOR);
     open("/plugin/owl/errors");
@@ -165,6 +192,23 @@ describe("the main actions of the pages", () => {
     await userEvent.type(screen.getByRole("spinbutton", { name: "Priority of j9xx01010" }), "{Backspace}9{Enter}");
     await waitFor(() => expect(posts(calls).at(-1)?.body).toMatchObject({ action: "priority", ids: [3], priority: 9 }));
     expect(calls.find((call) => call.path === "queue")?.query.get("fileset")).toBe("j9*");
+  });
+
+  it("keeps a priority that was typed until it is kept or left, and says why it cannot be", async () => {
+    const calls = site(OPERATOR);
+    open("/plugin/owl/queue");
+    const change = async () => userEvent.click(await screen.findByRole("button", { name: /^Priority of j9xx01010: 5/ }));
+    await change();
+    const field = () => screen.getByRole("spinbutton", { name: "Priority of j9xx01010" });
+    await userEvent.type(field(), "{Backspace}1.5{Enter}");
+    expect(screen.getByText("a whole number from -10000 to 10000")).toBeVisible();
+    expect(posts(calls)).toHaveLength(0);
+    await userEvent.click(document.body);
+    expect(field()).toHaveValue(1.5);
+    await userEvent.type(field(), "{Escape}");
+    await change();
+    await userEvent.click(document.body);
+    expect(screen.queryByRole("spinbutton")).toBeNull();
   });
 
   it("stops a poller, and releases a file from quarantine", async () => {

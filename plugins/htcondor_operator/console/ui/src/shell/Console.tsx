@@ -1,7 +1,7 @@
 /** The nav app: OWL's pages under one head. */
 
 import { Box, Flex, HStack, Text } from "@chakra-ui/react";
-import { Component, type ReactNode } from "react";
+import { Component, useEffect, type ReactNode } from "react";
 import { NavLink, Navigate, useLocation } from "react-router-dom";
 
 import { useMe } from "../api/queries";
@@ -74,10 +74,23 @@ function Page({ page, argument }: { page: string; argument: string | undefined }
   );
 }
 
+/** The browser's tab says which page it is: operators have several open, and they go back. */
+function useTitle(page: string, argument: string | undefined): void {
+  const label = PAGES.find((one) => one.id === page)?.label ?? [page, argument].filter(Boolean).join(" ");
+  useEffect(() => {
+    const before = document.title;
+    document.title = label ? `${label} · OWL` : before;
+    return () => {
+      document.title = before;
+    };
+  }, [label]);
+}
+
 /** The console. */
 export function Console() {
   const { pathname, search } = useLocation();
   const [page = "", argument] = placeOf(pathname);
+  useTitle(page, argument);
   if (page === "") return <Navigate to={{ pathname: pagePath("flow"), search }} replace />;
   return (
     <Flex direction="column" height="100%" minH="0" p="2" gap="2">

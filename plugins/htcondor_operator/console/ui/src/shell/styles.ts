@@ -79,6 +79,7 @@ export const sheet: SystemStyleObject = {
     whiteSpace: "nowrap",
   },
   ...badges,
+  "& .owl-trouble": { display: "block", color: "fg.error", fontSize: "xs", lineHeight: "1.2", whiteSpace: "normal" },
   "& .owl-alarm": { color: "red.contrast", bg: "red.solid" },
   ...swatches,
   "& .owl-table": {

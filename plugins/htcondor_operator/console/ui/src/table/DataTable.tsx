@@ -39,6 +39,8 @@ export interface DataTableProps<Row> {
   expanded?: ReadonlySet<RowKey>;
   onExpand?: (key: RowKey, open: boolean) => void;
   detail?: (row: Row) => ReactNode;
+  /** What a row's detail is called: "Nodes". */
+  detailNoun?: string;
   onMenu?: (row: Row, anchor: HTMLElement) => void;
   empty?: ReactNode;
   busy?: boolean;
@@ -111,6 +113,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
       menu: (row, anchor) => latest.current.onMenu?.(row, anchor),
       nameOf: (row) => latest.current.nameOf(row),
       detail: (row) => latest.current.detail?.(row) ?? null,
+      detailNoun: () => latest.current.detailNoun ?? "Details",
     }),
     [],
   );

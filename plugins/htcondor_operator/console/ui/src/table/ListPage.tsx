@@ -61,6 +61,7 @@ interface Props<Row> {
   bulkByFilter?: boolean;
   actionsOf?: (row: Row, open: (request: ActionRequest) => void) => MenuAction[];
   detail?: (row: Row) => ReactNode;
+  detailNoun?: string;
   header?: (params: Params) => ReactNode;
   empty: { title: string; words: string };
   extra?: Query;
@@ -160,6 +161,7 @@ export function ListPage<Row extends object>(props: Props<Row>) {
           expanded={expanded}
           onExpand={props.detail ? onExpand : undefined}
           detail={props.detail}
+          detailNoun={props.detailNoun}
           onMenu={props.actionsOf ? (row, anchor) => setMenu({ row, anchor }) : undefined}
           busy={query.isPlaceholderData}
           gone={held.gone}

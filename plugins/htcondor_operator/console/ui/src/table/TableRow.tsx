@@ -9,6 +9,8 @@ export interface RowActions<Row> {
   menu: (row: Row, anchor: HTMLElement) => void;
   nameOf: (row: Row) => string;
   detail: (row: Row) => ReactNode;
+  /** What the detail is called: "Nodes". */
+  detailNoun: () => string;
 }
 
 /** Where a row is among all that the table has, drawn or not. */
@@ -77,7 +79,7 @@ function Row<Data>(props: Props<Data>) {
             type="button"
             className="owl-icon-button"
             data-control="expand"
-            aria-label={`Nodes of ${name}`}
+            aria-label={`${actions.detailNoun()} of ${name}`}
             aria-expanded={expanded}
             onClick={() => actions.expand(row, !expanded)}
           >

@@ -112,7 +112,7 @@ export function AlertsPage() {
     <ListPage<AlertRow>
       id="alerts"
       label="Alerts"
-      noun="alerts"
+      noun="alert"
       path="alerts"
       columns={shown}
       filters={FILTERS}
@@ -121,6 +121,7 @@ export function AlertsPage() {
       keyOf={keyOf}
       nameOf={nameOf}
       detail={detail}
+      detailNoun="Messages"
       bulk={may ? BULK : NO_BULK}
       bulkByFilter
       actionsOf={menu}

@@ -99,6 +99,7 @@ export function CampaignsPage() {
       keyOf={keyOf}
       nameOf={keyOf}
       detail={detail}
+      detailNoun="Members"
       actionsOf={menu}
       header={() => name && <CampaignDetail name={name} onClose={() => params.set({ name: null }, true)} />}
       empty={{

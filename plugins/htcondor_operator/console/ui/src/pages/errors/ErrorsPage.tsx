@@ -2,10 +2,11 @@
 
 import { Link as RouterLink } from "react-router-dom";
 
-import { get } from "../../api/client";
-import { useMay, useMe, usePolled } from "../../api/queries";
+import { get, type Query } from "../../api/client";
+import { resolveTimes, useMay, useMe, usePolled } from "../../api/queries";
 import type { ErrorGroup, FlowRow, Listing } from "../../api/types";
 import { pagePath, runPath } from "../../lib/links";
+import { toQuery, useParams } from "../../lib/params";
 import { count, stamp } from "../../lib/time";
 import type { ActionRequest } from "../../parts/ActionDialog";
 import { Age } from "../../parts/Age";
@@ -34,10 +35,17 @@ const causeQuery = ([node, kind, fingerprint, workflows]: Cause) => ({
   cause_fingerprint: fingerprint,
 });
 
-/** The data flow, filtered to the runs of a cause. */
-function flowPath([node, kind, fingerprint, workflows]: Cause): string {
+/** Filters of the page that are not the cause itself: its runs are only those that fit them.
+ * The cause names its workflows, which fit the page's. */
+const SCOPE = ["node", "error", "campaign", "fingerprint", "since", "until"] as const;
+
+const scopeOf = (search: URLSearchParams): Query => toQuery(search, SCOPE);
+
+/** The data flow, filtered to the runs of a cause that fit the page's filters. */
+function flowPath([node, kind, fingerprint, workflows]: Cause, search: URLSearchParams): string {
   const query = new URLSearchParams();
-  for (const status of ["failed", "held", "removed"]) query.append("status", status);
+  for (const name of SCOPE) for (const value of search.getAll(name)) query.append(name, value);
+  for (const status of ["failed", "held"]) query.append("status", status);
   for (const workflow of workflows) query.append("workflow", workflow);
   if (node) query.set("node", node);
   if (kind) query.set("error", kind);
@@ -45,18 +53,19 @@ function flowPath([node, kind, fingerprint, workflows]: Cause): string {
   return `${pagePath("flow")}?${query.toString()}`;
 }
 
-/** Return the keys of all runs of some causes. */
-async function runsOf(causes: readonly Cause[], signal: AbortSignal): Promise<number[]> {
+/** Return the keys of all runs of some causes that fit the page's filters. */
+async function runsOf(causes: readonly Cause[], scope: Query, signal: AbortSignal): Promise<number[]> {
   const keys = new Set<number>();
+  const fitting = resolveTimes(scope);
   for (const cause of causes) {
-    const { rows } = await get<Listing<Member>>("errors/runs", causeQuery(cause), signal);
+    const { rows } = await get<Listing<Member>>("errors/runs", { ...fitting, ...causeQuery(cause) }, signal);
     for (const row of rows) keys.add(row.run_key);
   }
   return [...keys];
 }
 
-function rescue(causes: readonly Cause[], words: string): ActionRequest {
-  return runRequest("rescue", (signal) => runsOf(causes, signal), { words });
+function rescue(causes: readonly Cause[], scope: Query, words: string): ActionRequest {
+  return runRequest("rescue", (signal) => runsOf(causes, scope, signal), { words });
 }
 
 function acceptance(row: ErrorGroup): ActionRequest {
@@ -83,11 +92,7 @@ const COLUMNS: Column<ErrorGroup>[] = [
     width: 86,
     className: "owl-num",
     fixed: true,
-    cell: (row) => (
-      <RouterLink className="owl-link" to={flowPath(causeOf(row))} title="Show them in the data flow">
-        {count(row.n)}
-      </RouterLink>
-    ),
+    cell: (row) => <Datasets row={row} />,
   },
   { id: "held", label: "Held", help: "How many of them are held", width: 50, className: "owl-num", cell: (row) => row.held || "" },
   { id: "node", label: "Node", width: 96, className: "owl-mono", cell: (row) => row.node },
@@ -126,26 +131,44 @@ const COLUMNS: Column<ErrorGroup>[] = [
   },
 ];
 
-const BULK: readonly BulkAction[] = [
+const bulkIn = (scope: Query): readonly BulkAction[] => [
   {
     id: "rescue",
     label: "Rescue",
     request: (chosen: Chosen) => {
       const keys = typeof chosen.keys === "function" ? [] : chosen.keys;
-      return rescue(keys.map((key) => JSON.parse(String(key)) as Cause), `all runs of ${chosen.words}`);
+      const causes = keys.map((key) => JSON.parse(String(key)) as Cause);
+      return rescue(causes, scope, `all runs of ${chosen.words}`);
     },
   },
 ];
 const NO_BULK: readonly BulkAction[] = [];
 
+function Datasets({ row }: { row: ErrorGroup }) {
+  const { search } = useParams();
+  return (
+    <RouterLink className="owl-link" to={flowPath(causeOf(row), search)} title="Show them in the data flow">
+      {count(row.n)}
+    </RouterLink>
+  );
+}
+
+/** Runs that are shown below a cause; all of them are in the data flow. */
+const SHOWN = 50;
+
 function Members({ row }: { row: ErrorGroup }) {
-  const query = usePolled<Listing<Member>>("errors/runs", causeQuery(causeOf(row)));
+  const { search } = useParams();
+  const query = usePolled<Listing<Member>>("errors/runs", {
+    ...scopeOf(search),
+    ...causeQuery(causeOf(row)),
+    limit: SHOWN,
+  });
   return (
     <Loaded query={query} what="the datasets">
       {(data) => (
         <SmallTable
           label={`Runs of ${nameOf(row)}`}
-          rows={data.rows.slice(0, 50)}
+          rows={data.rows}
           keyOf={(run) => run.run_key}
           empty={<EmptyNotice title="None is left" />}
           columns={[
@@ -172,6 +195,8 @@ export function ErrorsPage() {
   const me = useMe().data;
   const operate = useMay("operate");
   const administer = useMay("administer");
+  const { search } = useParams();
+  const scope = scopeOf(search);
   const filters: FilterSpec[] = [
     { kind: "multi", name: "workflow", label: "Workflow", options: (me?.workflows ?? []).map((value) => ({ value })) },
     { kind: "text", name: "node", label: "Node", width: "7rem" },
@@ -181,9 +206,9 @@ export function ErrorsPage() {
     { kind: "time" },
   ];
   const menu = (row: ErrorGroup, open: (request: ActionRequest) => void): MenuAction[] => [
-    { id: "flow", label: "Show in the data flow", to: flowPath(causeOf(row)) },
+    { id: "flow", label: "Show in the data flow", to: flowPath(causeOf(row), search) },
     ...(operate
-      ? [{ id: "rescue", label: `Rescue all ${count(row.n)}…`, run: () => open(rescue([causeOf(row)], nameOf(row))) }]
+      ? [{ id: "rescue", label: `Rescue all ${count(row.n)}…`, run: () => open(rescue([causeOf(row)], scope, nameOf(row))) }]
       : []),
     ...(administer
       ? [
@@ -208,7 +233,8 @@ export function ErrorsPage() {
       keyOf={keyOf}
       nameOf={nameOf}
       detail={detail}
-      bulk={operate ? BULK : NO_BULK}
+      detailNoun="Runs"
+      bulk={operate ? bulkIn(scope) : NO_BULK}
       actionsOf={menu}
       empty={{ title: "Nothing has failed", words: "Failed and held datasets are shown here by their cause." }}
     />

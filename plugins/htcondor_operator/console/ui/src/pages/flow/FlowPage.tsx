@@ -80,6 +80,7 @@ export function FlowPage() {
       keyOf={keyOf}
       nameOf={nameOf}
       detail={detail}
+      detailNoun="Nodes"
       bulk={operate ? RUN_BULK : NO_BULK}
       bulkByFilter
       actionsOf={(row, open) => runMenu(row, operate, open)}

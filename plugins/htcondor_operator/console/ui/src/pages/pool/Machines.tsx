@@ -86,6 +86,7 @@ export function Machines({ pool }: { pool: PoolState }) {
           expanded={expanded}
           onExpand={onExpand}
           detail={detail}
+          detailNoun="Slots"
           empty={
             <EmptyNotice title="The pool is empty">
               No machine has advertised itself. Look at condor_status and at the Health view.

@@ -109,42 +109,59 @@ export function PriorityCell({ row, may }: { row: QueueRow; may: boolean }) {
     return (
       <button type="button" className="owl-help" data-control="priority" style={{ cursor: "pointer" }}
         aria-label={`Priority of ${row.fileset}: ${row.priority}. Change it`}
-        title={trouble || "Change the priority"}
+        title="Change the priority"
         onClick={() => setDraft(String(row.priority))}>
         {row.priority}
-        {trouble && " !"}
       </button>
     );
   }
-  const keep = async (): Promise<void> => {
+  const leave = (): void => {
     setDraft(null);
-    const priority = Number(draft);
-    if (draft.trim() === "" || !Number.isInteger(priority) || priority === row.priority) return;
+    setTrouble("");
+  };
+  const priority = Number(draft);
+  const right =
+    draft.trim() !== "" && Number.isInteger(priority) && priority >= PRIORITY.min && priority <= PRIORITY.max;
+  const words = right ? trouble : `a whole number from ${PRIORITY.min} to ${PRIORITY.max}`;
+  const keep = async (): Promise<void> => {
+    if (!right) return;
+    if (priority === row.priority) return leave();
     try {
       const wanted = { path: "queue/actions", body: { action: "priority", priority }, keys: { field: "ids", values: [row.id] } };
       const answer = await perform(wanted, null, false);
-      setTrouble(answer.items.find((item) => item.why_not)?.why_not ?? "");
+      const refused = answer.items.find((item) => item.why_not)?.why_not;
+      if (refused) setTrouble(refused);
+      else leave();
     } catch (error) {
       setTrouble(errorWords(error).message);
     }
     refresh(client);
   };
   return (
-    <input
-      className="owl-field"
-      type="number"
-      autoFocus
-      {...PRIORITY}
-      aria-label={`Priority of ${row.fileset}`}
-      style={{ width: "100%", height: 24 }}
-      value={draft}
-      onChange={(event) => setDraft(event.target.value)}
-      onBlur={() => setDraft(null)}
-      onKeyDown={(event) => {
-        event.stopPropagation();
-        if (event.key === "Enter") void keep();
-        if (event.key === "Escape") setDraft(null);
-      }}
-    />
+    <>
+      <input
+        className="owl-field"
+        type="number"
+        autoFocus
+        {...PRIORITY}
+        aria-label={`Priority of ${row.fileset}`}
+        aria-invalid={!right || trouble !== ""}
+        title={words || "Enter keeps it, Escape leaves it"}
+        style={{ width: "100%", height: 24 }}
+        value={draft}
+        onChange={(event) => {
+          setDraft(event.target.value);
+          setTrouble("");
+        }}
+        // What was typed stays until it is kept or left: a refresh or a click elsewhere takes nothing.
+        onBlur={() => draft === String(row.priority) && leave()}
+        onKeyDown={(event) => {
+          event.stopPropagation();
+          if (event.key === "Enter") void keep();
+          if (event.key === "Escape") leave();
+        }}
+      />
+      {words && <span role="alert" className="owl-trouble">{words}</span>}
+    </>
   );
 }
