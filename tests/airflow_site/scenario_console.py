@@ -184,6 +184,37 @@ def test_flow(web: Any, runs: dict[str, int]) -> None:
     assert get(web, "/flow/totals")["status"] == {"failed": 2}
 
 
+def test_figures_are_as_old_as_what_they_come_from(web: Any, runs: dict[str, int]) -> None:
+    url = Settings.from_environment().database_url
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
+        connection.autocommit = True
+        cur.execute("DELETE FROM owl_daemon")
+        assert get(web, "/flow")["as_of"] is None
+        silent = get(web, "/pool/health")["silent"]
+        assert [(one["name"], one["age_s"]) for one in silent] == [
+            ("executor", None), ("gateway", None), ("mirror", None),
+        ]  # fmt: skip
+        cur.execute(
+            "INSERT INTO owl_daemon (name, host, pid, state, beat_at, detail) VALUES "
+            "('mirror', 'h', 1, 'running', '2026-03-04 12:00Z', '{}'), "
+            "('executor', 'h', 1, 'running', now(), '{}'), "
+            "('gateway', 'h', 1, 'running', now(), "
+            ' \'{"pool": {"held": 30, "at": "2026-03-04T12:01:00+00:00"}}\')'
+        )
+        cur.execute("DELETE FROM owl_flow_mark")
+        for path in ("flow", "flow/totals", "errors", f"runs/{runs['j8bt05njq']}"):
+            assert get(web, f"/{path}")["as_of"].startswith("2026-03-04T12:00:00"), path
+        assert get(web, "/pool")["as_of"].startswith("2026-03-04T12:01:00")
+        (silent,) = get(web, "/pool/health")["silent"]
+        assert silent["name"] == "mirror"
+        # The mirror beats, but its changes are not in the tables yet.
+        cur.execute("UPDATE owl_daemon SET beat_at = now()")
+        cur.execute("INSERT INTO owl_flow_mark (run_key, at) VALUES (1, '2026-03-04 12:02Z')")
+        assert get(web, "/flow")["as_of"].startswith("2026-03-04T12:02:00")
+        assert get(web, "/pool/health")["silent"] == []
+        cur.execute("DELETE FROM owl_flow_mark; DELETE FROM owl_daemon")
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [({"sort": "host"}, "sort"), ({"cursor": "nonsense"}, "cursor"), ({"limit": "9999"}, "limit"),
@@ -228,6 +259,10 @@ def test_commands_say_what_they_will_do_and_why_not(web: Any, runs: dict[str, in
     assert answer["done"] == 0
     assert [bool(item["why_not"]) for item in answer["items"]] == [True, True, True]
     sql("UPDATE owl_run SET state = 'running' WHERE run_key = %s", keys[0])
+    wanted = {"action": "priority", "priority": 7, "run_keys": keys[:1], "dry_run": True}
+    will = act(web, **wanted).json()["items"][0]["will"]
+    assert "on top of its node's own" in will
+    assert "later nodes get it a few seconds after DAGMan has submitted them" in will
     answer = act(web, action="priority", priority=7, run_keys=keys, reason="urgent").json()
     assert answer["done"] == 1
     assert sql("SELECT verb, run_key, argument, requested_by, reason FROM owl_command") == [
@@ -246,6 +281,8 @@ def test_me_tells_what_the_pages_may_show(web: Any) -> None:
     assert not viewer["can"]["operate"]
     assert admin["can"]["operate"]
     assert "drill" in viewer["workflows"]
+    assert not {"alerts", "shoveler", "repro_auto"} & set(viewer["workflows"])
+    assert not [name for name in viewer["workflows"] if name.startswith("poll_")]
     assert {"A", "CA", "2FITS"} <= set(viewer["nodes"])
     assert viewer["exit_codes"]
 
@@ -269,12 +306,24 @@ def test_one_cause_is_one_row_and_can_be_accepted(web: Any, runs: dict[str, int]
     assert [r["dataset"] for r in fitting] == [one]
     assert get(web, "/errors/runs", **cause_of, campaign="another")["rows"] == []
     assert len(get(web, "/errors/runs", **cause_of, limit=1)["rows"]) == 1
-    cause = {name: group[name] for name in ("node", "error_kind", "fingerprint")}
+    cause = {name: group[name] for name in ("node", "error_kind", "fingerprint", "workflows")}
     assert post(web, "/errors/accept", **cause)["done"] == 0  # without a reason
     assert post(web, "/errors/accept", **cause, reason="known", dry_run=True)["done"] == 0
     assert get(web, "/errors")["rows"][0]["accepted_by"] is None
     assert post(web, "/errors/accept", **cause, reason="known")["done"] == 1
     assert get(web, "/errors")["rows"][0]["accepted_by"] == "admin"
+    # The same words in another workflow are news: a row of their own.
+    key = runs["j8bt05njq"]
+    sql("UPDATE owl_flow SET workflow = 'other' WHERE run_key = %s", key)
+    news, known = get(web, "/errors")["rows"]
+    assert (news["workflows"], news["accepted_by"], news["n"]) == (["other"], None, 1)
+    assert (known["workflows"], known["accepted_by"], known["n"]) == (["drill"], "admin", 1)
+    (only,) = get(
+        web, "/errors/runs", cause_node="B", cause_kind=group["error_kind"],
+        cause_fingerprint=group["fingerprint"], workflow="other",
+    )["rows"]  # fmt: skip
+    assert only["run_key"] == key
+    sql("UPDATE owl_flow SET workflow = 'drill' WHERE run_key = %s", key)
     assert post(web, "/errors/accept", **cause, accepted=False)["done"] == 1
     assert get(web, "/errors")["rows"][0]["accepted_by"] is None
 

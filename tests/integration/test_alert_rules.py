@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from htcondor_operator.alerts import looking
 from htcondor_operator.commands.alert import app
 from htcondor_operator.queue.pollers.turns import Turns
 from htcondor_operator.vocabulary import OwlError, PollerState
@@ -60,8 +62,9 @@ def test_failed_and_accepted(site: Site) -> None:
     assert found["title"] == "2 datasets failed in CA (reference_missing)"
     assert found["detail"]["dags"] == ["v", "w"]
     site.execute(
-        "INSERT INTO owl_accepted_error (node, error_kind, fingerprint, reason, accepted_by) "
-        "SELECT node, error_kind, fingerprint, 'known', 'ada' FROM owl_flow LIMIT 1"
+        "INSERT INTO owl_accepted_error "
+        "(workflow, node, error_kind, fingerprint, reason, accepted_by) "
+        "SELECT workflow, node, error_kind, fingerprint, 'known', 'ada' FROM owl_flow LIMIT 1"
     )
     closes(site)
 
@@ -121,6 +124,22 @@ def test_pollers(site: Site) -> None:
     )
     site.execute(beat, state="running", age=1, e=None)
     closes(site)
+    # What was started a moment ago has had no time to look, however old its last word is.
+    started = (
+        "INSERT INTO owl_daemon (name, host, pid, state, started_at) "
+        "VALUES ('mirror', 'h', 1, 'running', now() - %(age)s * interval '1 s') "
+        "ON CONFLICT (name, host) DO UPDATE SET started_at = excluded.started_at"
+    )
+    site.execute(started, age=20)
+    site.execute(beat, state="running", age=86_400, e=None)
+    site.look()
+    assert not site.open()
+    site.execute("DELETE FROM owl_poller")
+    site.look()
+    assert not site.open()
+    site.execute(started, age=301)
+    assert opens(site, "poller_stale")["title"] == "JIT has never looked"
+    site.execute("DELETE FROM owl_daemon")
     site.execute(beat, state="running", age=301, e=None)
     assert opens(site, "poller_stale")["title"] == "JIT has not looked for 301 s"
     site.execute(beat, state="failing", age=1, e="no folder")
@@ -254,6 +273,22 @@ def test_a_rule_that_cannot_be_looked_at_keeps_no_other_back(site: Site) -> None
         with contextlib.suppress(OwlError):  # only when there is nothing to be told
             site.look()
     assert site.open() == {}
+
+
+def test_a_rule_that_takes_too_long_keeps_no_other_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.fail(1)
+
+    def slow(looker: object, cur: Any, rule: object) -> list[Any]:
+        cur.execute("SET LOCAL statement_timeout = 50")
+        cur.execute("SELECT pg_sleep(5)")
+        return []
+
+    monkeypatch.setitem(looking._LOOKS, "pool_empty", slow)
+    result = site.look()
+    assert result.found == 1
+    assert "rule pool_empty: canceling statement due to statement timeout" in result.note
 
 
 def test_a_channel_that_is_taken_out_is_forgotten(site: Site) -> None:

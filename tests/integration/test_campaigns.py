@@ -98,6 +98,35 @@ def test_from_the_queue_to_the_end_and_back_by_a_rescue(db):
     assert progress.eta_s > 0
 
 
+def test_what_somebody_removed_has_not_failed(db):
+    create(db, "x1", "x2", "x3")
+    run(db, shovel_batch)
+    for fileset, message in (
+        ("x1", "DAGMan was removed: wrong flats (by ann)"),
+        ("x2", "DAGMan was removed: The system macro SYSTEM_PERIODIC_REMOVE expression "
+               "'(x)' evaluated to TRUE"),
+        ("x3", None),
+    ):  # fmt: skip
+        execute(
+            db,
+            """WITH r AS (
+                INSERT INTO owl_run (dag_id, run_id, workflow, dataset, state, latest_attempt)
+                SELECT dag_id, run_id, 'drill', fileset, %s, 1 FROM owl_queue_history
+                 WHERE fileset = %s RETURNING run_key)
+            INSERT INTO owl_attempt (run_key, attempt, kind, state, error_message)
+            SELECT run_key, 1, 'first', 'removed', %s FROM r""",
+            "removed" if message else "failed",
+            fileset,
+            message,
+        )
+        end(db, fileset, "failed")
+    assert counts(db) == {"removed": 1, "failed": 2}
+    assert [one.fileset for one in run(db, campaign_truth.failed_members, "night7")] == ["x2", "x3"]
+    run(db, sweep_outcomes)
+    execute(db, "DELETE FROM dag_run")
+    assert counts(db) == {"removed": 1, "failed": 2}
+
+
 def test_the_history_outlives_the_dag_run(db):
     create(db, "x1", "x2")
     run(db, shovel_batch)

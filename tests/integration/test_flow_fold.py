@@ -12,7 +12,7 @@ import psycopg2
 import psycopg2.extras
 import pytest
 
-from htcondor_operator.blackboard import flow_fold, flow_views, flow_walk
+from htcondor_operator.blackboard import error_groups, flow_fold, flow_views, flow_walk
 from htcondor_operator.blackboard.flow_views import Filter
 from htcondor_operator.blackboard.rows import named_rows
 from htcondor_operator.exit_codes import exit_codes
@@ -162,6 +162,49 @@ def test_failures_get_the_last_words_of_the_job_and_one_fingerprint_per_cause(
     assert row(connection, runs[0], published)["fingerprint"] == found[0]["fingerprint"]
     node(connection, runs[0], "B", "done", exit_code=0)
     assert row(connection, runs[0])["fingerprint"] is None
+
+
+def test_lag_and_failure_are_of_the_event(connection: Any) -> None:
+    run = add_run(connection, "d9")
+    node(connection, run, "A", "failed", lag_s=0.25, ended_at="2026-03-04 12:00Z",
+         event_at="2026-03-04 12:00Z")  # fmt: skip
+    sql(connection, "UPDATE owl_run SET state = 'failed', created_at = '2026-03-04 09:00Z'")
+    assert row(connection, run)["lag_s"] == 0.25
+    # Something else touches the row an hour later.
+    node(connection, run, "A", "failed", priority=5, updated_at="2026-03-04 13:00Z")
+    found = row(connection, run)
+    assert (found["lag_s"], found["failed_at"]) == (0.25, datetime(2026, 3, 4, 12, tzinfo=UTC))
+    with connection, connection.cursor() as cur:
+        (group,) = error_groups.groups(cur, Filter(dags=["w"]))
+    assert (group["first_at"], group["last_at"]) == (found["failed_at"], found["failed_at"])
+
+
+def test_what_somebody_removed_is_no_error(connection: Any) -> None:
+    words = {
+        "d1": ("failed", "exit code 3"),
+        "d2": ("removed", "DAGMan was removed: not needed (by ann)"),
+        "d3": ("removed", "DAGMan was removed: The job attribute PeriodicRemove expression "
+                          "'(JobStatus == 5)' evaluated to TRUE"),
+    }  # fmt: skip
+    for dataset, (state, message) in words.items():
+        run = add_run(connection, dataset)
+        sql(
+            connection,
+            "UPDATE owl_run SET state = %(s)s WHERE run_key = %(r)s;"
+            "UPDATE owl_attempt SET state = %(s)s, error_message = %(m)s WHERE run_key = %(r)s",
+            s=state, m=message, r=run,
+        )  # fmt: skip
+        row(connection, run)
+    with connection, connection.cursor() as cur:
+        found = error_groups.groups(cur, Filter(dags=["w"]))
+        assert sum(group["n"] for group in found) == 2
+        causes = {(g["node"], g["error_kind"], g["fingerprint"]) for g in found}
+        members = [
+            one["dataset"]
+            for cause in causes
+            for one in error_groups.members(cur, Filter(dags=["w"]), cause, most=9)
+        ]
+        assert sorted(members) == ["d1", "d3"]
 
 
 @pytest.mark.parametrize("sort", [f"{sign}{name}" for name in flow_views.ORDERS for sign in "- "])

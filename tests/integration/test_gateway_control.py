@@ -36,6 +36,12 @@ def _statuses(site: Site, cluster: int, status: int) -> set[str]:
     return {job["DAGNodeName"] for job in jobs}
 
 
+def _executions(site: Site, node: str) -> list[bool]:
+    """Return of each execution of a node's job whether it is over."""
+    known = site.value("SELECT executions FROM owl_node WHERE node = %(n)s", n=node)
+    return [one[2] is not None for one in known or []]
+
+
 def _go_on(site: Site, dataset: str) -> None:
     for path in (site.home / "control").glob(f"{dataset}.*.wait"):
         path.unlink()
@@ -61,19 +67,85 @@ def test_a_node_is_held_released_and_prioritised(site: Site) -> None:
 
 def test_a_run_is_held_released_and_removed(site: Site) -> None:
     run, cluster = _waiting_run(site, "c2")
+    site.start_mirror()
     assert site.command("hold", run).endswith("3 jobs held.")
     wait_for("the hold", lambda: _statuses(site, cluster, 5) == {"B", "C"})
     # A job that is released before its shadow has ended is not matched again for about a minute.
     time.sleep(3)
     assert site.command("release", run).endswith("3 jobs released.")
     wait_for("B and C again", lambda: _statuses(site, cluster, 2) == {"B", "C"}, 90)
+    # The mirror knows both executions, and that the first one was the start.
+    wait_for("two executions", lambda: _executions(site, "C") == [True, False])
+    assert site.value(
+        "SELECT started_at = (executions -> 0 ->> 1)::timestamptz AND ended_at IS NULL "
+        "AND lag_s < 60 AND (executions -> 0 ->> 2)::timestamptz"
+        "    < (executions -> 1 ->> 1)::timestamptz FROM owl_node WHERE node = 'C'"
+    )
     assert site.command("priority", run, priority=5).startswith("done: ")
     assert site.value("SELECT priority FROM owl_run") == 5
-    assert {job["JobPrio"] for job in site.jobs(f"DAGManJobId == {cluster}")} == {5}
+    have = {j.get("DAGNodeName"): j["JobPrio"] for j in site.jobs(f"DAGManJobId == {cluster}")}
+    assert have == {"B": 25, "C": 35}
     assert site.command("remove", run).startswith("done: ")
     assert site.ended(cluster)["JobStatus"] in {3, 4}
     wait_for("an empty queue", lambda: not site.jobs(f"DAGManJobId == {cluster}"))
     assert site.command("remove", run) == f"failed: Run {run} (c2) has no job in the queue."
+
+
+def _rows(site: Site, run: int) -> dict[str, int]:
+    return dict(site.rows("SELECT node, priority FROM owl_node WHERE run_key = %(r)s", r=run))
+
+
+def _queued(site: Site, cluster: int) -> dict[str, int]:
+    jobs = site.jobs(f"DAGManJobId == {cluster}")
+    return {job["DAGNodeName"]: job["JobPrio"] for job in jobs}
+
+
+def test_a_runs_priority_is_added_to_that_of_each_node_of_later_ones_too(site: Site) -> None:
+    """The workflow gives A to E 10 to 50. DAGMan itself never hears of the change."""
+    run, cluster = _waiting_run(site, "c5")
+    site.start_mirror()
+    (site.home / "control" / "c5.D.wait").touch()
+    assert site.command("priority", run, "C", priority=77).endswith("1 job priority 77.")
+    assert site.command("priority", run, priority=5).endswith(
+        "3 jobs priority 5 added to what the workflow gives them."
+    )
+    assert _queued(site, cluster) == {"B": 25, "C": 82}
+    (dagman,) = site.jobs(f"ClusterId == {cluster}")
+    assert dagman["JobPrio"] == 5
+    assert site.command("priority", run, priority=3).startswith("done: ")
+    assert _queued(site, cluster) == {"B": 23, "C": 80}
+    wait_for("the rows", lambda: {k: _rows(site, run)[k] for k in "BC"} == {"B": 23, "C": 80})
+
+    # Another gateway finds the run again, and D and E get the priority as they appear.
+    site.kill()
+    for node in "BC":
+        (site.home / "control" / f"c5.{node}.wait").unlink()
+    wait_for("D", lambda: "D" in _queued(site, cluster))
+    assert _queued(site, cluster) == {"D": 40}
+    site.start()
+    wait_for("the priority of D", lambda: _queued(site, cluster) == {"D": 43})
+    wait_for("the row of D", lambda: _rows(site, run)["D"] == 43)
+    (site.home / "control" / "c5.E.wait").touch()
+    (site.home / "control" / "c5.D.wait").unlink()
+    wait_for("the priority of E", lambda: _queued(site, cluster) == {"E": 53})
+    (site.home / "control" / "c5.E.wait").unlink()
+    assert site.ended(cluster)["ExitCode"] == 0
+
+
+def test_a_run_submitted_with_a_priority_is_lowered_by_no_more_than_it_was_raised(
+    site: Site,
+) -> None:
+    control = site.home / "control"
+    control.mkdir()
+    (control / "c6.A.wait").touch()
+    run = site.request("drill", "c6", control=str(control))
+    site.rows("UPDATE owl_run SET priority = 100")
+    site.start()
+    cluster = site.live(run)["cluster"]
+    wait_for("A", lambda: _queued(site, cluster) == {"A": 110})
+    assert site.command("priority", run, priority=-3).startswith("done: ")
+    assert _queued(site, cluster) == {"A": 7}
+    site.command("remove", run)
 
 
 def test_owl_run(site: Site) -> None:

@@ -178,3 +178,24 @@ def test_event_from_ad() -> None:
 def test_parse_usage() -> None:
     assert parse_usage("Usr 1 02:03:04, Sys 0 00:00:07") == (93784.0, 7.0)
     assert parse_usage(None) is None
+
+
+def test_a_job_that_was_held_and_released_has_run_twice() -> None:
+    events = [
+        SUBMIT,
+        EXECUTE,
+        event(12, 60, HoldReason="why"),
+        event(EventType.EVICTED, 60.1),
+        event(13, 500),
+        event(EventType.EXECUTE, 510, SlotName="slot1@m2"),
+        event(5, 600, **GOOD),
+    ]
+    node = state_after(*events, *events)  # a log may be read again
+
+    def at(seconds: float) -> str:
+        return (START + timedelta(seconds=seconds)).isoformat()
+
+    assert node.started_at == START + timedelta(seconds=5)
+    assert node.executions == [[0, at(5), at(60), "m1"], [0, at(510), at(600), "m2"]]
+    evicted = state_after(SUBMIT, EXECUTE, event(EventType.EVICTED, 30), event(1, 40))
+    assert evicted.executions == [[0, at(5), at(30), "m1"], [0, at(40), None, "m1"]]

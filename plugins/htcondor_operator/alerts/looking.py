@@ -55,9 +55,10 @@ class Looker:
             try:
                 found += _LOOKS[rule.name](self, cur, rule)
                 known.add(rule.name)
-            except psycopg2.OperationalError:
-                raise
             except psycopg2.Error as error:
+                # A time limit or a deadlock is an OperationalError, too.
+                if cur.connection.closed:
+                    raise
                 cur.execute("ROLLBACK TO SAVEPOINT looking")
                 errors.append(f"rule {rule.name}: {str(error).strip().splitlines()[0]}")
         return known, found, errors
@@ -88,7 +89,8 @@ class Looker:
         declarations = load_declarations(self._settings.pollers)
         found = []
         for line in views.overview(cur, declarations):
-            words = _stale_words(line, rule)
+            could = poller_rows.could_look_for(cur, line["dag_id"])
+            words = _stale_words(line, rule, could)
             skip = not line["declared"] or line["name"] == self._name
             if words and not skip and not poller_rows.is_paused(cur, line["dag_id"]):
                 detail = {"dag": line["dag_id"], "error": line["error"]}
@@ -199,10 +201,14 @@ def _failure(rule: str, what: str, row: dict[str, Any]) -> Seen:
                 row["dags"])  # fmt: skip
 
 
-def _stale_words(line: dict[str, Any], rule: Rule) -> str:
+def _stale_words(line: dict[str, Any], rule: Rule, could_s: float | None) -> str:
+    """Say what is wrong with a poller, which could have looked for so many seconds."""
     age = line["age_s"] or 0.0
+    if could_s is not None and line["state"] in {"new", "silent"}:
+        age = min(age, could_s) if line["state"] == "silent" else could_s
     if line["state"] == "new":
-        return "has never looked"
+        is_late = could_s is None or age > rule.limits["seconds"]
+        return "has never looked" if is_late else ""
     if line["state"] == "failing":
         return f"fails: {line['error']}"
     if line["state"] == "silent" and age > rule.limits["seconds"]:

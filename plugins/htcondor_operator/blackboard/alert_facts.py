@@ -27,6 +27,12 @@ WITH c AS (
            max(run_key) AS sample
       FROM owl_flow f
      WHERE latest AND status IN ('failed', 'held', 'removed') AND status = 'failed'
+       AND NOT EXISTS (
+           SELECT FROM owl_accepted_error a
+            WHERE a.workflow = f.workflow AND a.node = coalesce(f.node, '')
+              AND a.error_kind = coalesce(f.error_kind, '')
+              AND a.fingerprint = coalesce(f.fingerprint, '')
+              AND (a.until IS NULL OR a.until > now()))
      GROUP BY 1, 2, 3, 4),
 g AS (
     SELECT node, error_kind, fingerprint, sum(n)::bigint AS n, max(sample) AS sample,
@@ -36,10 +42,6 @@ g AS (
 SELECT g.*, f.dataset, f.workflow, f.dag_id, f.error_message, f.exit_code, f.exit_signal,
        f.host, f.err_path
   FROM g JOIN owl_flow f ON f.run_key = g.sample
- WHERE NOT EXISTS (
-       SELECT FROM owl_accepted_error a
-        WHERE (a.node, a.error_kind, a.fingerprint) = (g.node, g.error_kind, g.fingerprint)
-          AND (a.until IS NULL OR a.until > now()))
 """
 
 
@@ -58,7 +60,13 @@ WITH held AS (
       LEFT JOIN LATERAL (
            SELECT min(coalesce(event_at, updated_at)) AS since FROM owl_node n
             WHERE n.run_key = f.run_key AND n.attempt = f.attempt AND n.state = 'held') n ON true
-     WHERE f.latest AND f.status = 'held'),
+     WHERE f.latest AND f.status = 'held'
+       AND NOT EXISTS (
+           SELECT FROM owl_accepted_error a
+            WHERE a.workflow = f.workflow AND a.node = coalesce(f.node, '')
+              AND a.error_kind = coalesce(f.error_kind, '')
+              AND a.fingerprint = coalesce(f.fingerprint, '')
+              AND (a.until IS NULL OR a.until > now()))),
 g AS (
     SELECT node, error_kind, fingerprint, count(*) AS n, min(since) AS since,
            max(run_key) AS sample, array_agg(DISTINCT dag_id) AS dags
@@ -66,10 +74,6 @@ g AS (
      GROUP BY 1, 2, 3 ORDER BY n DESC LIMIT %(most)s)
 SELECT g.*, f.dataset, f.workflow, f.dag_id, f.hold_reason, f.host
   FROM g JOIN owl_flow f ON f.run_key = g.sample
- WHERE NOT EXISTS (
-       SELECT FROM owl_accepted_error a
-        WHERE (a.node, a.error_kind, a.fingerprint) = (g.node, g.error_kind, g.fingerprint)
-          AND (a.until IS NULL OR a.until > now()))
 """
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from htcondor_operator.blackboard.removals import ON_PURPOSE
 from htcondor_operator.blackboard.rows import named_rows, the_row
 from htcondor_operator.vocabulary import CampaignState, MemberState
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor
 
-MEMBERS = """
+MEMBERS = f"""
 SELECT m.campaign, m.part, m.fileset, m.type, m.entry, m.note, m.put_at,
        h.dag_id, h.run_id, h.left_at,
        coalesce(d.end_date, h.ended_at) AS ended_at,
@@ -28,6 +29,8 @@ SELECT m.campaign, m.part, m.fileset, m.type, m.entry, m.note, m.put_at,
             WHEN d.state = 'queued' THEN 'starting'
             WHEN d.state = 'running' THEN 'running'
             WHEN d.state = 'success' THEN 'done'
+            WHEN d.state = 'failed' AND {ON_PURPOSE.format(dag_id="d.dag_id", run_id="d.run_id")}
+            THEN 'removed'
             WHEN d.state = 'failed' THEN 'failed'
             WHEN h.outcome = 'shoveled' THEN 'unknown'
             ELSE h.outcome END AS state
@@ -35,8 +38,11 @@ SELECT m.campaign, m.part, m.fileset, m.type, m.entry, m.note, m.put_at,
   LEFT JOIN owl_queue q ON q.id = m.entry
   LEFT JOIN owl_queue_history h ON h.id = m.entry
   LEFT JOIN dag_run d ON d.dag_id = h.dag_id AND d.run_id = h.run_id
+"""  # noqa: S608
+"""All members with their states; a history row outlives its DAG run, and then has the last word.
+
+Airflow has no word for a run that somebody took out of HTCondor: its DAG run has failed.
 """
-"""All members with their states; a history row outlives its DAG run, and then has the last word."""
 
 MORE_TO_COME = """
 EXISTS (SELECT FROM backfill b

@@ -35,7 +35,8 @@ A test compares the tables, the migrations and this page.
 
 def dictionary() -> str:
     """Return the page as Markdown."""
-    tables = "\n".join(_table(table) for table in metadata.tables.values())
+    # By name: the order of the imports, in which they register, is not the same everywhere.
+    tables = "\n".join(_table(table) for _, table in sorted(metadata.tables.items()))
     return "\n".join((_INTRODUCTION, tables, _role(), _CHANGING))
 
 

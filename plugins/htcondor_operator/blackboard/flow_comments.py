@@ -35,6 +35,7 @@ FLOW_COMMENTS: dict[str, dict[str, str]] = {
         "ended_at": "When it ended.",
         "updated_at": "When something last changed.",
         "lag_s": "Seconds from the latest event of the node to its row in the blackboard.",
+        "failed_at": "When the node failed, was held or removed, or the run if no node did.",
     },
     "owl_flow_tally": {
         "": "Numbers of runs, kept by triggers of owl_flow.",
@@ -53,6 +54,7 @@ FLOW_COMMENTS: dict[str, dict[str, str]] = {
     },
     "owl_accepted_error": {
         "": "Failures that somebody knows of: the console shows them apart.",
+        "workflow": "The workflow.",
         "node": "The node.",
         "error_kind": "Kind of the error.",
         "fingerprint": "The message without names and numbers.",

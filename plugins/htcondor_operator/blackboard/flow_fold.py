@@ -27,7 +27,7 @@ INSERT INTO owl_flow AS f (
     run_key, dag_id, run_id, dataset, workflow, instrument, campaign, status, latest, priority,
     attempt, node, task_id, node_state, exit_code, exit_signal, hold_reason, error_kind,
     error_message, fingerprint, err_path, host, owner, nodes_total, nodes_done, created_at,
-    started_at, ended_at, updated_at, lag_s)
+    started_at, ended_at, updated_at, lag_s, failed_at)
 SELECT r.run_key, r.dag_id, r.run_id, r.dataset, r.workflow,
        coalesce(h.instrument, CASE WHEN r.dataset ~ '^[ijlo][a-z0-9]{8}$' THEN
          CASE left(r.dataset, 1) WHEN 'i' THEN 'WFC3' WHEN 'j' THEN 'ACS' WHEN 'l' THEN 'COS'
@@ -49,7 +49,10 @@ SELECT r.run_key, r.dag_id, r.run_id, r.dataset, r.workflow,
        NULL, CASE WHEN n.state IN ('failed', 'held') THEN n.err_path END, n.host, n.owner,
        coalesce(c.total, 0), coalesce(c.done, 0), r.created_at, r.started_at, r.ended_at,
        greatest(r.updated_at, c.updated_at),
-       extract(epoch FROM n.updated_at - n.event_at)
+       n.lag_s,
+       CASE WHEN r.state IN ('failed', 'held', 'removed') THEN coalesce(
+         CASE WHEN n.state IN ('failed', 'removed') THEN coalesce(n.ended_at, n.event_at)
+              WHEN n.state = 'held' THEN n.event_at END, r.ended_at, a.ended_at, r.updated_at) END
   FROM owl_run r
   LEFT JOIN owl_attempt a ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
   LEFT JOIN owl_queue_history h ON h.dag_id = r.dag_id AND h.run_id = r.run_id
@@ -91,7 +94,8 @@ ON CONFLICT (run_key) DO UPDATE SET
     err_path = excluded.err_path, host = excluded.host, owner = excluded.owner,
     nodes_total = excluded.nodes_total, nodes_done = excluded.nodes_done,
     started_at = excluded.started_at, ended_at = excluded.ended_at,
-    updated_at = excluded.updated_at, lag_s = excluded.lag_s
+    updated_at = excluded.updated_at, lag_s = excluded.lag_s,
+    failed_at = excluded.failed_at
 """
 
 _OVERTAKEN = """

@@ -84,6 +84,7 @@ owl_flow = sa.Table(
     _time("ended_at"),
     _time("updated_at", nullable=False),
     sa.Column("lag_s", sa.Float),
+    _time("failed_at"),
     *_sorted("", "latest"),
     *_sorted("state_", "latest", "workflow", "status"),
     sa.Index("owl_flow_started", "latest", sa.text(STARTED), "run_key"),
@@ -131,7 +132,15 @@ owl_flow = sa.Table(
         "fingerprint",
         "run_key",
         postgresql_where=sa.text("status IN ('failed', 'held', 'removed')"),
-        postgresql_include=["latest", "status", "dag_id", "workflow", "instrument", "created_at"],
+        postgresql_include=[
+            "latest",
+            "status",
+            "dag_id",
+            "workflow",
+            "instrument",
+            "created_at",
+            "failed_at",
+        ],
     ),
     sa.Index(
         "owl_flow_speechless",
@@ -164,6 +173,7 @@ owl_flow_mark = sa.Table(
 owl_accepted_error = sa.Table(
     "owl_accepted_error",
     metadata,
+    sa.Column("workflow", sa.Text, primary_key=True),
     sa.Column("node", sa.Text, primary_key=True),
     sa.Column("error_kind", sa.Text, primary_key=True),
     sa.Column("fingerprint", sa.Text, primary_key=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,6 +63,45 @@ def beats(cursor: Cursor) -> list[Beat]:
         """
     )
     return [Beat(*row) for row in cursor.fetchall()]
+
+
+SAYS = {
+    "mirror": "What HTCondor does is not seen: all states, nodes and logs are of then.",
+    "gateway": "Nothing is submitted, held, released or removed, and the pool's jobs are of then.",
+    "executor": "Airflow's scheduler is silent, too: nothing starts, no task changes its state.",
+}
+"""What it means for people when a daemon is silent."""
+
+
+def silent(cursor: Cursor) -> list[dict[str, Any]]:
+    """Return OWL's own daemons that were never heard of on any host, or not for too long."""
+    cursor.execute(
+        """
+        SELECT n.name, max(d.beat_at) AS beat_at,
+               extract(epoch FROM now() - max(d.beat_at))::float8 AS age_s
+          FROM unnest(%(names)s::text[]) AS n (name) LEFT JOIN owl_daemon d USING (name)
+         GROUP BY n.name
+        HAVING coalesce(max(d.beat_at) < now() - %(fresh)s * interval '1 second', true)
+         ORDER BY n.name
+        """,
+        {"names": list(SAYS), "fresh": FRESH_S},
+    )
+    return [
+        {"name": name, "since": since, "age_s": age, "means": SAYS[name]}
+        for name, since, age in cursor.fetchall()
+    ]
+
+
+def seen_until(cursor: Cursor) -> datetime | None:
+    """Return of when the console's rows are: the mirror's last beat, or a change that waits."""
+    cursor.execute(
+        """
+        SELECT least(max(beat_at), (SELECT at FROM owl_flow_mark ORDER BY id LIMIT 1))
+          FROM owl_daemon WHERE name = 'mirror'
+        """
+    )
+    row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def mirror_lag(cursor: Cursor) -> float | None:

@@ -56,6 +56,8 @@ _COLUMNS: Mapping[str, str] = {
     "ended_at": "timestamptz",
     "source": "text",
     "event_at": "timestamptz",
+    "lag_s": "double precision",
+    "executions": "jsonb",
 }
 _NAMES = ", ".join(_COLUMNS)
 _TYPED = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())

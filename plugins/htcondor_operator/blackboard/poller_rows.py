@@ -21,6 +21,24 @@ def is_paused(cur: Cursor, dag_id: str) -> bool:
     return bool(row and row[0])
 
 
+def could_look_for(cur: Cursor, dag_id: str | None) -> float | None:
+    """Return for how many seconds a poller could have looked; None when nobody knows.
+
+    That is since Airflow knows its DAG, and since OWL's daemons were started.
+    """
+    cur.execute(
+        """
+        SELECT extract(epoch FROM now() - greatest(
+            (SELECT min(created_at) FROM dag_version WHERE dag_id = %(dag)s),
+            (SELECT min(started_at) FROM owl_daemon
+              WHERE beat_at > now() - interval '1 minute')))::float8
+        """,
+        {"dag": dag_id},
+    )
+    row = cur.fetchone()
+    return row[0] if row else None
+
+
 def try_lock(cur: Cursor, name: str) -> bool:
     """Take a poller's lock for this session: one round of a poller at a time, wherever."""
     cur.execute("SELECT pg_try_advisory_lock(%(c)s, hashtext(%(n)s))", {"c": _LOCKS, "n": name})

@@ -127,7 +127,12 @@ def overview(cur: Cursor) -> dict[str, Any]:
         "ORDER BY beat_at DESC LIMIT 1"
     )
     row = cur.fetchone()
-    return {"machines": machines, "users": users, "jobs": row[0] if row else None}
+    jobs = row[0] if row else None
+    counted = datetime.fromisoformat(jobs["at"]) if jobs and jobs.get("at") else None
+    seen = [m["seen_at"] for m in machines if m["present"]]
+    # The older of the two sources: a page must not be newer than any of its figures.
+    as_of = min((at for at in (counted, max(seen, default=None)) if at), default=None)
+    return {"machines": machines, "users": users, "jobs": jobs, "as_of": as_of}
 
 
 def slots_of(cur: Cursor, machine: str, dags: Sequence[str]) -> list[dict[str, Any]]:
@@ -148,3 +153,10 @@ def slots_of(cur: Cursor, machine: str, dags: Sequence[str]) -> list[dict[str, A
         {"machine": machine, "dags": list(dags)},
     )
     return named_rows(cur)
+
+
+def seen_at(cur: Cursor, machine: str) -> datetime | None:
+    """Return when a machine was last seen in the pool."""
+    cur.execute("SELECT seen_at FROM owl_machine WHERE machine = %(m)s", {"m": machine})
+    row = cur.fetchone()
+    return row[0] if row else None

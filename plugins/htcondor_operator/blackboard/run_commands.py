@@ -27,6 +27,7 @@ class Command:
     attempt: int | None
     attempt_state: AttemptState | None
     cluster: int | None
+    run_priority: int = 0
 
 
 def insert_command(
@@ -68,7 +69,7 @@ def open_commands(
     cursor.execute(
         """
         SELECT c.id, c.verb, c.run_key, c.node, c.argument, c.requested_by, c.reason, r.dataset,
-               a.attempt, a.state, a.cluster
+               a.attempt, a.state, a.cluster, r.priority
           FROM owl_command c
           JOIN owl_run r ON r.run_key = c.run_key
           LEFT JOIN LATERAL (
@@ -94,6 +95,7 @@ def open_commands(
             attempt=row[8],
             attempt_state=None if row[9] is None else AttemptState(row[9]),
             cluster=row[10],
+            run_priority=row[11],
         )
         for row in cursor.fetchall()
     ]
@@ -118,11 +120,3 @@ def command_result(cursor: Cursor, command: int) -> tuple[CommandState, str]:
     row = cursor.fetchone()
     assert row is not None
     return CommandState(row[0]), row[1] or ""
-
-
-def set_run_priority(cursor: Cursor, run_key: int, priority: int) -> None:
-    """Keep a run's priority for its next submission."""
-    cursor.execute(
-        "UPDATE owl_run SET priority = %(priority)s, updated_at = now() WHERE run_key = %(key)s",
-        {"priority": priority, "key": run_key},
-    )

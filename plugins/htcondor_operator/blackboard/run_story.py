@@ -64,7 +64,7 @@ def nodes(cur: Cursor, run_key: int) -> list[dict[str, Any]]:
                priority, retries, owner, host, slot, exit_code, exit_signal, hold_code,
                hold_reason, starts, idle_s, coalesce(cpu_user_s, 0) + coalesce(cpu_system_s, 0)
                AS cpu_s, memory_request_mb, memory_peak_mb, disk_mb, telemetry, submitted_at,
-               started_at, ended_at, updated_at, out_path IS NOT NULL AS has_out,
+               started_at, ended_at, updated_at, lag_s, executions, out_path IS NOT NULL AS has_out,
                err_path IS NOT NULL AS has_err, log_path IS NOT NULL AS has_log
           FROM owl_node WHERE run_key = %(key)s ORDER BY attempt, node, try
         """,

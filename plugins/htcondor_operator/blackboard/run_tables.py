@@ -129,6 +129,9 @@ owl_node = sa.Table(
     sa.Column("source", sa.Text, nullable=False, server_default="plan"),
     _time("event_at"),
     _time("updated_at", nullable=False, server_default=NOW),
+    # From the event to this row; whatever else touches the row leaves it.
+    sa.Column("lag_s", sa.Float),
+    sa.Column("executions", JSONB),
     sa.ForeignKeyConstraint(["run_key", "attempt"], ["owl_attempt.run_key", "owl_attempt.attempt"]),
     sa.Index("owl_node_cluster", "cluster", "proc"),
     sa.Index("owl_node_updated", "updated_at"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from htcondor_operator.blackboard.run_commands import Command
 from htcondor_operator.condor.bindings import Bindings, BindingsError, Outcome
+from htcondor_operator.condor.priorities import family_constraint, raise_run, set_node
 from htcondor_operator.vocabulary import (
     AttemptState,
     CommandState,
@@ -30,6 +32,8 @@ class Answer:
     result: str
     cancels: bool = False
     """The run's attempt was not submitted yet and is taken back."""
+    priorities: Mapping[int, int] = field(default_factory=dict)
+    """What jobs have now, by cluster; HTCondor writes no event about it."""
 
 
 def execute(command: Command, bindings: Bindings) -> Answer:
@@ -74,14 +78,22 @@ def _before_submission(command: Command) -> Answer:
 def _in_queue(command: Command, cluster: int, bindings: Bindings) -> Answer:
     constraint = _constraint(command, cluster, bindings)
     if command.verb is CommandVerb.PRIORITY:
-        value = int(command.argument["priority"])
-        changed = bindings.edit(constraint, "JobPrio", str(value))
-        outcome, done = Outcome(changed, 0, 0), f"priority {value}"
-        already = ""
-    else:
-        action, done, already = _ACTIONS[command.verb]
-        outcome = bindings.act(action, constraint, _reason(command))
+        return _prioritise(command, cluster, constraint, bindings)
+    action, done, already = _ACTIONS[command.verb]
+    outcome = bindings.act(action, constraint, _reason(command))
     return _words(command, outcome, done, already)
+
+
+def _prioritise(command: Command, cluster: int, constraint: str, bindings: Bindings) -> Answer:
+    value = int(command.argument["priority"])
+    if command.node is None:
+        now = raise_run(cluster, value, constraint, bindings)
+        done = f"priority {value} added to what the workflow gives them"
+    else:
+        now = set_node(command.run_priority, value, constraint, bindings)
+        done = f"priority {value}"
+    answer = _words(command, Outcome(len(now), 0, 0), done, "")
+    return replace(answer, priorities=now)
 
 
 def _words(command: Command, outcome: Outcome, done: str, already: str) -> Answer:
@@ -102,19 +114,7 @@ def _words(command: Command, outcome: Outcome, done: str, already: str) -> Answe
 def _constraint(command: Command, cluster: int, bindings: Bindings) -> str:
     if command.node is not None:
         return f'DAGManJobId == {cluster} && DAGNodeName == "{command.node}"'
-    clusters = " || ".join(f"DAGManJobId == {c}" for c in family(cluster, bindings))
-    return f"ClusterId == {cluster} || {clusters}"
-
-
-def family(cluster: int, bindings: Bindings) -> list[int]:
-    """Return the clusters of a DAGMan and of all DAGMans below it (SUBDAG nodes)."""
-    found, new = [cluster], [cluster]
-    while new:
-        below = " || ".join(f"DAGManJobId == {c}" for c in new)
-        ads = bindings.query(f"JobUniverse == 7 && ({below})", ["ClusterId"])
-        new = [int(ad["ClusterId"]) for ad in ads if ad["ClusterId"] not in found]
-        found += new
-    return found
+    return family_constraint(cluster, bindings)
 
 
 def _subject(command: Command) -> str:

@@ -28,12 +28,13 @@ from htcondor_operator.blackboard.run_commands import (
     Command,
     answer,
     open_commands,
-    set_run_priority,
 )
+from htcondor_operator.blackboard.run_priorities import set_run_priority, tell_priorities
 from htcondor_operator.condor.bindings import Bindings, BindingsError, ScheddSilent
 from htcondor_operator.condor.control import Answer, execute
 from htcondor_operator.condor.heartbeat import Heartbeat, Status
 from htcondor_operator.condor.launching import Launcher, silent
+from htcondor_operator.condor.priorities import Priorities
 from htcondor_operator.condor.rescuing import LOOK_AGAIN_SECONDS, Rescuer
 from htcondor_operator.condor.schedule import Patience, Schedule
 from htcondor_operator.settings import Settings
@@ -67,6 +68,8 @@ class Session:
     def __post_init__(self) -> None:
         self.launcher = Launcher(self.settings, self.bindings, self.work, self.schedd)
         self.rescuer = Rescuer(self.launcher)
+        self.priorities = Priorities(self.schedd, self.bindings)
+        self.priorities.load(self.work)
 
     def tick(self) -> float:
         """Do all that can be done now; return the seconds until there may be more."""
@@ -74,6 +77,7 @@ class Session:
             return min(POLL_SECONDS, self.patience.seconds)
         try:
             more = self._commands() | self._attempts()
+            self.priorities.look(self.work)
             self._totals()
         except ScheddSilent as error:
             self._be_patient(error)
@@ -154,6 +158,9 @@ class Session:
                 value = command.argument.get("priority")
                 if isinstance(value, int) and state is CommandState.DONE:
                     set_run_priority(cursor, command.run_key, value)
+            tell_priorities(cursor, command.run_key, outcome.priorities)
+        if outcome.priorities:
+            self.priorities.changed(command.run_key, outcome.priorities)
         if state is CommandState.WANTED:
             self.commands_later.later(command.id, POLL_SECONDS)
 

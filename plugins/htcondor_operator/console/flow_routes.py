@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
-from htcondor_operator.blackboard import flow_views
+from htcondor_operator.blackboard import flow_views, health
 from htcondor_operator.blackboard.flow_views import Filter
 from htcondor_operator.console.access import ReaderDep
 from htcondor_operator.console.database import connections
@@ -56,6 +56,7 @@ class Totals(BaseModel):
     workflow: dict[str, int]
     instrument: dict[str, int]
     complete: bool
+    as_of: datetime | None = None
 
 
 @router.get("")
@@ -65,14 +66,16 @@ def flow(
     """Return a page of runs."""
     with connections.transaction() as cur:
         rows, following = flow_views.page(cur, chosen, sort=sort, cursor=cursor, limit=limit)
-    return Listed(rows=[with_words(r) for r in rows], next=following, as_of=datetime.now(UTC))
+        as_of = health.seen_until(cur)
+    return Listed(rows=[with_words(r) for r in rows], next=following, as_of=as_of)
 
 
 @router.get("/totals")
 def totals(chosen: FilterDep) -> Totals:
     """Return how many runs there are by status, workflow and instrument."""
     with connections.transaction() as cur:
-        return Totals(**vars(flow_views.totals(cur, chosen)))
+        found = flow_views.totals(cur, chosen)
+        return Totals(**vars(found), as_of=health.seen_until(cur))
 
 
 def with_words(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from htcondor_operator.console.access import Permission, ReaderDep
+from htcondor_operator.console.database import connections
 from htcondor_operator.dagman.node_names import node_names
+from htcondor_operator.dagman.workflows import DECLARATION
 from htcondor_operator.exit_codes import exit_codes
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ERROR_SENTENCES, RunState
@@ -33,12 +35,21 @@ class Me(BaseModel):
 @router.get("/me")
 def me(who: ReaderDep) -> Me:
     """Return who asks. ``can`` decides which controls are shown; every route decides by itself."""
+    with connections.transaction() as cur:
+        cur.execute(
+            "SELECT DISTINCT workflow FROM owl_flow_tally WHERE n > 0 AND dag_id = ANY(%(dags)s)",
+            {"dags": list(who.dags)},
+        )
+        seen = {row[0] for row in cur.fetchall()}
+    # A template's DAG has its name; runs of DAGs that are written by hand are of workflows, too.
+    templates = Settings.from_environment().templates
+    declared = {path.parent.name for path in templates.glob(f"*/{DECLARATION}")}
     return Me(
         user=who.name,
         can={str(p): _somewhere(who, p) for p in Permission},
         version=version("owl-for-airflow"),
-        workflows=sorted(who.dags),
-        nodes=node_names(Settings.from_environment().templates, who.dags),
+        workflows=sorted(seen | (declared & who.dags)),
+        nodes=node_names(templates, who.dags),
         statuses=[str(state) for state in RunState],
         exit_codes={
             str(code): {"name": name, "sentence": sentence}

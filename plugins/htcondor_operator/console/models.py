@@ -63,7 +63,7 @@ class Listed(BaseModel):
 
     rows: list[dict[str, Any]]
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
-    as_of: datetime
+    as_of: datetime | None = Field(description="Of when the rows are; null: nobody has looked yet.")
 
 
 class Write(Strict):

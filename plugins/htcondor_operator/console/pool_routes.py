@@ -19,7 +19,7 @@ router = APIRouter(prefix="/pool", tags=["pool"])
 def pool(who: ReaderDep) -> dict[str, Any]:
     """Return machines with their load, users, and the schedd's jobs by state."""
     with connections.transaction() as cur:
-        return {**pool_rows.overview(cur), "as_of": datetime.now(UTC)}
+        return pool_rows.overview(cur)
 
 
 @router.get("/machines/{machine}")
@@ -27,13 +27,15 @@ def slots(who: ReaderDep, machine: str) -> dict[str, Any]:
     """Return a machine's slots and what runs in them, as far as the caller may read it."""
     with connections.transaction() as cur:
         rows = pool_rows.slots_of(cur, machine, sorted(who.dags))
-    return {"rows": rows, "as_of": datetime.now(UTC)}
+        as_of = pool_rows.seen_at(cur, machine)
+    return {"rows": rows, "as_of": as_of}
 
 
 @router.get("/health")
 def well(who: ReaderDep) -> dict[str, Any]:
     """Return the heartbeats of OWL's daemons, how far the event logs were read, and their lag."""
     with connections.transaction() as cur:
+        silent = health.silent(cur)
         beats = [
             {
                 "name": beat.name,
@@ -56,6 +58,7 @@ def well(who: ReaderDep) -> dict[str, Any]:
         marks, oldest = cur.fetchone() or (0, None)
     return {
         "daemons": beats,
+        "silent": silent,
         "logs": logs,
         "console": {"marks": marks, "oldest_s": oldest},
         "as_of": datetime.now(UTC),

@@ -161,6 +161,18 @@ def rescue_words(found: Preview | None) -> str:
     return "; ".join(parts)
 
 
+def _priority_words(asked: Asked) -> str:
+    if asked.node:
+        return (
+            f"the job of node {asked.node} gets priority {asked.priority}; if DAGMan tries the "
+            "node again, the new job has the run's and the workflow's priority"
+        )
+    return (
+        f"the run's priority becomes {asked.priority}: each job has it on top of its node's own; "
+        "jobs of later nodes get it a few seconds after DAGMan has submitted them"
+    )
+
+
 def _command(cur: Cursor, target: _Target, asked: Asked, *, dry_run: bool) -> str:
     verb = CommandVerb(asked.action.value)
     target = _targets(cur, [target.run_key])[target.run_key]
@@ -168,10 +180,7 @@ def _command(cur: Cursor, target: _Target, asked: Asked, *, dry_run: bool) -> st
     if refusal is not None:
         raise OwlError(ErrorKind.BAD_CONF, f"{target.dataset}: {refusal}")
     where = f" (node {asked.node})" if asked.node else ""
-    if asked.priority is not None:
-        will = f"its priority becomes {asked.priority}{where}"
-    else:
-        will = _WORDS[asked.action] + where
+    will = _priority_words(asked) if asked.priority is not None else _WORDS[asked.action] + where
     if not dry_run:
         insert_command(
             cur, verb=verb, run_key=target.run_key, node=asked.node,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, Field
 
-from htcondor_operator.blackboard import flow_views, run_story
+from htcondor_operator.blackboard import flow_views, health, run_story
 from htcondor_operator.blackboard.flow_views import Filter
 from htcondor_operator.console import log_pages, run_actions
 from htcondor_operator.console.access import Caller, OperatorDep, Permission, ReaderDep
@@ -77,6 +77,7 @@ def show(who: ReaderDep, run_key: int) -> dict[str, Any]:
         run = _readable(who, run_story.run_of(cur, run_key), run_key)
         rows, _ = flow_views.page(cur, Filter(run_keys=[run_key], history=True), limit=1)
         return {
+            "as_of": health.seen_until(cur),
             "run": {**run, **(with_words(rows[0]) if rows else {})},
             "attempts": run_story.attempts(cur, run_key),
             "nodes": [with_words(row) for row in run_story.nodes(cur, run_key)],

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from htcondor_operator.dagman.events import EventType, JobEvent, parse_usage
+from htcondor_operator.dagman.executions import began, over
 from htcondor_operator.dagman.node_try import NodeTry, ProcState
 from htcondor_operator.vocabulary import NodeState, Source
 
@@ -224,11 +225,15 @@ def _tell(known: NodeTry, event: JobEvent, state: NodeState) -> None:
         known.hold_subcode = event.whole("HoldReasonSubCode")
         known.hold_reason = event.text("HoldReason")
     if event.type == EventType.EXECUTE:
-        known.started_at = event.time
+        # The first start: a job that was held or evicted in between has run since then.
+        known.started_at = min(known.started_at or event.time, event.time)
+        known.executions = began(known.executions, event.proc, event.time, known.host)
         if known.submitted_at is not None and known.idle_s is None:
             known.idle_s = max(0.0, (event.time - known.submitted_at).total_seconds())
         if event.number("NumShadowStarts") is None:
             known.starts += 1
+    elif state is not NodeState.RUNNING and known.executions:
+        known.executions = over(known.executions, event.proc, event.time)
     if event.type == EventType.TERMINATED:
         _end(known, event, state)
     known.ended_at = event.time if state.is_final else None

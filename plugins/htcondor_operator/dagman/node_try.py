@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from htcondor_operator.dagman.executions import Execution
 from htcondor_operator.vocabulary import NodeState, Source
 
 
@@ -57,6 +58,8 @@ class NodeTry:
     ended_at: datetime | None = None
     source: Source = Source.PLAN
     event_at: datetime | None = None
+    lag_s: float | None = None
+    executions: list[Execution] | None = None
     procs: dict[int, ProcState] = field(default_factory=dict)
     verdict: NodeState | None = None
     """DAGMan's own word about the node (POST script, node status): jobs cannot overrule it."""

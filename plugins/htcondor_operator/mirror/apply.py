@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from htcondor_operator.blackboard import attempt_rows, journal, node_rows
@@ -126,10 +127,14 @@ class Applier:
 
     def _fold(self, cur: Cursor, tries: dict[TryKey, list[JobEvent]]) -> None:
         known = node_rows.load_tries(cur, tries)
+        now = datetime.now(UTC)
         for key, events in tries.items():
             one = known.setdefault(key, NodeTry(key.node, key.retry))
             for event in events:
+                before = one.event_at
                 fold(one, event)
+                if one.event_at is not None and one.event_at != before:
+                    one.lag_s = max(0.0, (now - one.event_at).total_seconds())
             if key.node in self._with_post.get(AttemptKey(key.run_key, key.attempt), ()):
                 await_post_script(one)
         node_rows.save_tries(cur, known)

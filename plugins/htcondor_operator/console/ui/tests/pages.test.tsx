@@ -142,11 +142,11 @@ describe("the main actions of the pages", () => {
 
   it("rescues only the runs of a cause that fit the page's filters", async () => {
     const calls = site(OPERATOR);
-    open("/plugin/owl/errors?campaign=flats7&workflow=drill&since=-24h&status=done");
+    open("/plugin/owl/errors?campaign=flats7&workflow=acs&since=-24h&status=done");
     const datasets = await screen.findByRole("link", { name: "412" });
     const flow = new URL(datasets.getAttribute("href") ?? "", "http://owl");
     expect(Object.fromEntries(flow.searchParams)).toMatchObject({
-      campaign: "flats7", workflow: "drill", since: "-24h", node: "CA", fingerprint: "f1",
+      campaign: "flats7", workflow: "acs", since: "-24h", node: "CA", fingerprint: "f1",
     });
     expect(flow.searchParams.getAll("status")).not.toContain("done");
     await userEvent.click(await screen.findByRole("button", { name: /^Controls of CA/ }));
@@ -154,7 +154,7 @@ describe("the main actions of the pages", () => {
     await confirm("Rescue");
     const asked = calls.find((call) => call.path === "errors/runs")?.query;
     expect(asked?.get("campaign")).toBe("flats7");
-    expect(asked?.get("workflow")).toBe("drill");
+    expect(asked?.getAll("workflow")).toEqual(["acs"]);
     expect(Date.parse(asked?.get("since") ?? "")).toBeLessThan(Date.now() - 23 * 3_600_000);
   });
 
@@ -278,5 +278,31 @@ describe("a session that is over", () => {
     const url = new URL(vi.mocked(leave.to).mock.calls[0]?.[0] ?? "");
     expect(url.pathname).toMatch(/api\/v2\/auth\/login$/);
     expect(url.searchParams.get("next")).toBe(window.location.href);
+  });
+});
+
+describe("what is silent", () => {
+  const health = { as_of: AT, daemons: [], logs: [], console: { marks: 0, oldest_s: null } };
+  const mirror = { name: "mirror", since: AT, age_s: 42, means: "States are of then." };
+
+  it.each(["flow", "errors", "queue", "campaigns"])("is said on the page %s", async (page) => {
+    site(OPERATOR, { "pool/health": { ...health, silent: [mirror] } });
+    open(`/plugin/owl/${page}`);
+    const banner = await screen.findByText(/The mirror has been silent for 42/);
+    expect(banner.closest("[role=alert]")).toHaveTextContent("States are of then.");
+  });
+
+  it("is not said while all is well", async () => {
+    site(OPERATOR, { "pool/health": { ...health, silent: [] } });
+    open("/plugin/owl/flow");
+    expect(await screen.findByText("j8bt06nyq")).toBeVisible();
+    expect(screen.queryByText(/silent/)).toBeNull();
+  });
+
+  it("makes figures old, by the time that they are of", async () => {
+    site(OPERATOR, { flow: { ...listing([RUN.run]), as_of: AT } });
+    open("/plugin/owl/flow");
+    expect(await screen.findByText(/These figures are old/)).toBeVisible();
+    expect(screen.getByText("as of 12:00:00 UTC")).toBeVisible();
   });
 });

@@ -6,7 +6,7 @@ import { shareListing } from "../src/api/share";
 import { age, bytes, duration, stamp } from "../src/lib/time";
 import { withCone } from "../src/pages/archive/ArchivePage";
 import { place } from "../src/pages/run/layout";
-import { spansOf } from "../src/pages/run/spans";
+import { ranFor, spansOf } from "../src/pages/run/spans";
 import type { NodeTry } from "../src/api/types";
 import { moved, settle, type Column } from "../src/table/columns";
 
@@ -68,4 +68,22 @@ it("draws a carried node only where it ran, and a running one until now", () => 
   const spans = spansOf([node({}), node({ attempt: 2, carried_from: 1 })], now);
   expect(spans).toHaveLength(1);
   expect(spans[0]).toMatchObject({ running: true, to: now });
+});
+
+it("draws each execution of a try that was held and released, and counts only those as work", () => {
+  const node = {
+    node: "C", attempt: 1, try: 0, state: "done", host: "m2", carried_from: null,
+    submitted_at: "2026-03-04T07:24:00Z", started_at: "2026-03-04T07:25:00Z", ended_at: "2026-03-04T07:36:00Z",
+    executions: [
+      [0, "2026-03-04T07:25:00+00:00", "2026-03-04T07:27:00+00:00", "m1"],
+      [0, "2026-03-04T07:34:00+00:00", "2026-03-04T07:36:00+00:00", "m2"],
+    ],
+  } as unknown as NodeTry;
+  const spans = spansOf([node], 0);
+  expect(spans.map((span) => [span.from, span.to, span.host])).toEqual([
+    [Date.parse("2026-03-04T07:25:00Z"), Date.parse("2026-03-04T07:27:00Z"), "m1"],
+    [Date.parse("2026-03-04T07:34:00Z"), Date.parse("2026-03-04T07:36:00Z"), "m2"],
+  ]);
+  expect(spans.map((span) => span.state)).toEqual(["interrupted", "done"]);
+  expect(ranFor(node)).toBe(240);
 });

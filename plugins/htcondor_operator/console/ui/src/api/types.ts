@@ -113,6 +113,8 @@ export interface NodeTry extends Exit {
   cpu_s: number | null;
   priority: number | null;
   carried_from: number | null;
+  /** When the job ran: proc, from, to (null: it runs) and host. */
+  executions?: [proc: number, from: string, to: string | null, host: string | null][] | null;
   cluster: number | null;
   proc: number | null;
   reason: string | null;
@@ -392,7 +394,7 @@ export interface Slot {
 }
 
 export interface PoolState {
-  as_of: string;
+  as_of: string | null;
   machines: Machine[];
   users: { owner: string | null; slots: number; cpus: number; memory_mb: number }[];
   /** The schedd's jobs by state, as the gateway last counted them. */
@@ -418,6 +420,8 @@ export interface PoolHealth {
     updated_at: string;
   }[];
   console: { marks: number; oldest_s: number | null };
+  /** Daemons without a heartbeat, and what that means for people. */
+  silent?: { name: string; since: string | null; age_s: number | null; means: string }[];
 }
 
 export interface PreviewItem {

@@ -7,7 +7,7 @@ import { useOlderThan } from "../lib/clock";
 import { stamp } from "../lib/time";
 import { errorWords } from "./Notice";
 
-const STALE_S = 30;
+const STALE_S = 20;
 
 interface Props {
   query: {
@@ -21,9 +21,10 @@ interface Props {
 
 /** "As of 12:34:56 UTC", a warning if that is long ago, and a button that asks again. */
 export function AsOf({ query }: Props) {
-  const asOf = (query.data as { as_of?: string | null } | undefined)?.as_of ?? null;
-  const at = asOf ? Date.parse(asOf) : query.dataUpdatedAt;
-  const old = useOlderThan(query.data === undefined ? null : at, STALE_S);
+  const asOf = (query.data as { as_of?: string | null } | undefined)?.as_of;
+  // Null: what the figures come from has never been looked at.
+  const at = asOf ? Date.parse(asOf) : asOf === null ? null : query.dataUpdatedAt;
+  const old = useOlderThan(query.data === undefined ? null : at, STALE_S) || asOf === null;
   const failing = query.error !== null && query.data !== undefined;
   const time = at ? stamp(new Date(at).toISOString()).slice(11) : "";
   return (
@@ -33,7 +34,7 @@ export function AsOf({ query }: Props) {
           <TriangleAlert size={14} aria-hidden />
           {failing
             ? `Not refreshed: ${errorWords(query.error).message}`
-            : "These figures are old. Is the mirror running? See the Pool page."}
+            : "These figures are old. Is OWL well? See Health on the Pool page."}
         </Text>
       )}
       {time && <Text as="span">as of {time} UTC</Text>}

@@ -7,6 +7,7 @@ import { NavLink, Navigate, useLocation } from "react-router-dom";
 import { useMe } from "../api/queries";
 import { pagePath, ROOT } from "../lib/links";
 import { EmptyNotice, ErrorNotice } from "../parts/Notice";
+import { Silence } from "../parts/Silence";
 import { DatasetPage } from "../pages/dataset/DatasetPage";
 import { FindPage } from "../pages/run/FindPage";
 import { RunPage } from "../pages/run/RunPage";
@@ -94,6 +95,7 @@ export function Console() {
   return (
     <Flex direction="column" height="100%" minH="0" p="2" gap="2">
       <Tabs />
+      <Silence />
       <Box flex="1" minH="0" overflow="auto">
         <Guard key={pathname}>
           <Page page={page} argument={argument} />

@@ -20,30 +20,33 @@ import type { FilterSpec } from "../../table/FilterBar";
 import { ListPage, type BulkAction, type Chosen } from "../../table/ListPage";
 import { runRequest } from "../run/actions";
 
-type Cause = readonly [node: string, kind: string, fingerprint: string];
+type Cause = readonly [node: string, kind: string, fingerprint: string, workflows: readonly string[]];
 type Member = Pick<FlowRow, "run_key" | "dataset" | "workflow" | "status" | "ended_at">;
 
-const causeOf = (row: ErrorGroup): Cause => [row.node, row.error_kind, row.fingerprint];
+const causeOf = (row: ErrorGroup): Cause => [row.node, row.error_kind, row.fingerprint, row.workflows];
 const keyOf = (row: ErrorGroup): string => JSON.stringify(causeOf(row));
 const nameOf = (row: ErrorGroup): string =>
   `${row.node || "no node"} ${row.error_kind.replaceAll("_", " ")} (${count(row.n)})`;
 
-const causeQuery = ([node, kind, fingerprint]: Cause) => ({
+const causeQuery = ([node, kind, fingerprint, workflows]: Cause) => ({
+  workflow: [...workflows],
   cause_node: node,
   cause_kind: kind,
   cause_fingerprint: fingerprint,
 });
 
-/** Filters of the page that are not the cause itself: its runs are only those that fit them. */
-const SCOPE = ["workflow", "node", "error", "campaign", "fingerprint", "since", "until"] as const;
+/** Filters of the page that are not the cause itself: its runs are only those that fit them.
+ * The cause names its workflows, which fit the page's. */
+const SCOPE = ["node", "error", "campaign", "fingerprint", "since", "until"] as const;
 
 const scopeOf = (search: URLSearchParams): Query => toQuery(search, SCOPE);
 
 /** The data flow, filtered to the runs of a cause that fit the page's filters. */
-function flowPath([node, kind, fingerprint]: Cause, search: URLSearchParams): string {
+function flowPath([node, kind, fingerprint, workflows]: Cause, search: URLSearchParams): string {
   const query = new URLSearchParams();
   for (const name of SCOPE) for (const value of search.getAll(name)) query.append(name, value);
-  for (const status of ["failed", "held", "removed"]) query.append("status", status);
+  for (const status of ["failed", "held"]) query.append("status", status);
+  for (const workflow of workflows) query.append("workflow", workflow);
   if (node) query.set("node", node);
   if (kind) query.set("error", kind);
   if (fingerprint) query.set("fingerprint", fingerprint);
@@ -75,6 +78,7 @@ function acceptance(row: ErrorGroup): ActionRequest {
       node: row.node,
       error_kind: row.error_kind,
       fingerprint: row.fingerprint,
+      workflows: row.workflows,
       accepted: !accepted,
     },
     reasonRequired: !accepted,

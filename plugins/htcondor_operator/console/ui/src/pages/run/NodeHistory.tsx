@@ -5,11 +5,12 @@ import { Link as RouterLink } from "react-router-dom";
 import { usePolled } from "../../api/queries";
 import type { Attempt, NodeTry, RunDetail } from "../../api/types";
 import { logQuery, runPath } from "../../lib/links";
-import { between, duration, stamp } from "../../lib/time";
+import { duration, stamp } from "../../lib/time";
 import { ExitCode, exitWords } from "../../parts/ExitCode";
 import { Loaded } from "../../parts/Notice";
 import { Scrolled } from "../../parts/Scrolled";
 import { StateBadge } from "../../parts/StateBadge";
+import { ranFor } from "./spans";
 
 /** What is read of a node that failed comes first: no part of it is out of sight in a small window. */
 const HEADS: [string, number | undefined, string?][] = [
@@ -108,7 +109,7 @@ export function NodeTable({ detail }: { detail: RunDetail }) {
               <td className="owl-wrap">{whyOf(node)}</td>
               <td className="owl-num">{stamp(node.started_at)}</td>
               <td className="owl-num">{stamp(node.ended_at)}</td>
-              <td className="owl-num">{duration(between(node.started_at, node.ended_at))}</td>
+              <td className="owl-num">{duration(ranFor(node))}</td>
               <td title={node.slot ?? undefined}>{node.host}</td>
               <td className="owl-num">{node.cluster === null ? "" : `${node.cluster}.${node.proc ?? 0}`}</td>
             </tr>

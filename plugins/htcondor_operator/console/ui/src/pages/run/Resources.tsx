@@ -6,6 +6,7 @@ import type { NodeTry } from "../../api/types";
 import { between, duration } from "../../lib/time";
 import { EmptyNotice } from "../../parts/Notice";
 import { SmallTable } from "../../parts/SmallTable";
+import { ranFor } from "./spans";
 
 const TIGHT = 90;
 
@@ -30,7 +31,7 @@ function Memory({ node }: { node: NodeTry }) {
 }
 
 function busy(node: NodeTry): string {
-  const wall = between(node.started_at, node.ended_at);
+  const wall = ranFor(node);
   if (node.cpu_s === null || !wall) return "";
   return `${Math.round((100 * node.cpu_s) / wall)} %`;
 }
@@ -49,7 +50,7 @@ export function Resources({ nodes }: { nodes: readonly NodeTry[] }) {
         { label: "Attempt", width: 72, className: "owl-num", cell: (node) => node.attempt },
         { label: "Try", width: 48, className: "owl-num", cell: (node) => node.try },
         { label: "Waited", width: 90, className: "owl-num", cell: (node) => duration(between(node.submitted_at, node.started_at)) },
-        { label: "Took", width: 100, className: "owl-num", cell: (node) => duration(between(node.started_at, node.ended_at)) },
+        { label: "Took", width: 100, className: "owl-num", cell: (node) => duration(ranFor(node)) },
         { label: "CPU", width: 100, className: "owl-num", cell: (node) => duration(node.cpu_s) },
         { label: "CPU / time", width: 84, className: "owl-num", cell: busy },
         { label: "Peak memory", width: 330, cell: (node) => <Memory node={node} /> },

@@ -62,7 +62,7 @@ export function RunHeader({ detail, operate, onAction, onLog, asOf }: Props) {
         </Text>
         {/* A zero says nothing that the status does not. */}
         {exitWords(run) && run.exit_code !== 0 && (
-          <Text as="span" fontSize="sm">exit <ExitCode exit={run} long /></Text>
+          <Text as="span" fontSize="sm">exit {run.status === "done" ? "" : <ExitCode exit={run} long />}</Text>
         )}
         <Spacer />
         {operate &&
