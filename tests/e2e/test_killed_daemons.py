@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
+from playwright.sync_api import expect
 
+from tests.e2e.browser import console
 from tests.e2e.conftest import beside
 from tests.e2e.drills import NODES, Drill
 from tests.e2e.live_stack import Stack, until
@@ -48,6 +51,28 @@ def test_killed_dagman_takes_its_jobs_up_again(stack: Stack) -> None:
     drill.check_starts()
     drill.check_grid("success")
     assert len(drill.attempts()) == 1
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+def test_a_silent_mirror_is_said_on_every_page(alone: Stack) -> None:
+    stack = alone
+    mirror = psutil.Process(stack.services()["mirror"]["pid"])
+    with console(stack) as seen:
+        seen.open("queue")
+        expect(seen.page.get_by_role("table", name="Queue")).to_be_visible()
+        words = seen.page.get_by_role("alert").filter(has_text="The mirror has been silent")
+        expect(words).to_have_count(0)
+        mirror.suspend()
+        try:
+            stopped = datetime.now(UTC)
+            expect(words).to_be_visible()
+            _, flow = seen.ask("GET", "flow?limit=1")
+            # Not the time of the answer: what is shown is as old as the mirror's last word.
+            assert datetime.fromisoformat(flow["as_of"]) < stopped + timedelta(seconds=2)
+        finally:
+            mirror.resume()
+        expect(words).to_have_count(0)
 
 
 @pytest.mark.e2e
