@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ FLAGS = (
 PATIENCE_MS = 90_000
 """On a machine that runs the other cases at the same time."""
 MENU_MS = 5_000
+_SEATS = threading.BoundedSemaphore(3)
+"""Browsers at the same time: a dozen of them make a small machine too slow for any of them."""
 
 
 def chromium() -> str:
@@ -146,7 +149,7 @@ def console(
     address = address or stack.environment["AIRFLOW__API__BASE_URL"]
     program = chromium()
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
+    with _SEATS, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         context = browser.new_context(
             viewport={"width": 1440, "height": 900}, ignore_https_errors=True

@@ -49,7 +49,7 @@ def test_console_works_below_a_path(stack: Stack) -> None:
             page.get_by_label("Dataset begins with").fill(drill.dataset)
             expect(page).to_have_url(re.compile(rf"search={drill.dataset}"))
             expect(seen.row(drill.dataset)).to_contain_text("failed")
-            seen.row(drill.dataset).get_by_role("link", name=drill.dataset).click()
+            seen.row(drill.dataset).get_by_role("link", name=drill.dataset, exact=True).click()
             expect(page).to_have_url(re.compile(rf"{address}/plugin/owl/run/\d+"))
 
             takes_writes_of_its_own_page_only(seen)
