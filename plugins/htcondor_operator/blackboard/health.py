@@ -30,13 +30,17 @@ class Beat:
         """Whether the daemon is alive."""
         return self.age_s <= FRESH_S
 
-    def sentence(self) -> str:
-        """Say it in one line."""
-        more = "; ".join(
+    def facts(self) -> str:
+        """Say what the daemon tells about itself."""
+        return "; ".join(
             f"{key.replace('_', ' ')}: {_words(value)}"
             for key, value in sorted(self.detail.items())
             if value is not None
         )
+
+    def sentence(self) -> str:
+        """Say it in one line."""
+        more = self.facts()
         return (
             f"{self.name} on {self.host}: {self.state if self.is_fresh else 'silent'}, "
             f"heartbeat {self.age_s:.0f} s ago{f' ({more})' if more else ''}."

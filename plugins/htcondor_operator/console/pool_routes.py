@@ -44,6 +44,7 @@ def well(who: ReaderDep) -> dict[str, Any]:
                 "age_s": beat.age_s,
                 "fresh": beat.is_fresh,
                 "detail": beat.detail,
+                "facts": beat.facts(),
                 "sentence": beat.sentence(),
             }
             for beat in health.beats(cur)

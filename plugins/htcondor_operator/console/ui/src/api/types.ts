@@ -409,6 +409,7 @@ export interface PoolHealth {
     state: string;
     age_s: number;
     fresh: boolean;
+    facts: string;
     sentence: string;
   }[];
   logs: {

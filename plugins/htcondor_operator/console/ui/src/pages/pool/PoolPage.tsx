@@ -109,7 +109,7 @@ function Health({ health }: { health: PoolHealth }) {
             { label: "Host", width: 180, cell: (daemon) => daemon.host },
             { label: "State", width: 110, cell: (daemon) => <StateBadge state={daemon.state} /> },
             { label: "Heartbeat", width: 110, className: "owl-num", cell: (daemon) => `${duration(daemon.age_s)} ago` },
-            { label: "In words", className: "owl-wrap", cell: (daemon) => daemon.sentence },
+            { label: "It says of itself", className: "owl-wrap", cell: (daemon) => daemon.facts },
           ]}
         />
       </Section>
