@@ -31,6 +31,8 @@ from tests.e2e.live_stack import (
 
 Case = Callable[[Stack], None]
 BESIDE = "run_beside_others"
+AT_ONCE = 16
+"""Cases that run beside one another: with all of them two cores kept each waiting for minutes."""
 
 
 def beside(case: Case) -> Callable[..., None]:
@@ -87,7 +89,7 @@ def outcomes(stack: Stack, request: pytest.FixtureRequest) -> Iterator[dict[str,
         for item in request.session.items
         if (case := getattr(getattr(item, "function", None), BESIDE, None)) is not None
     }
-    pool = ThreadPoolExecutor(max(1, len(cases)))
+    pool = ThreadPoolExecutor(AT_ONCE)
     futures: dict[str, Future[None]] = {}
     for name, case in cases.items():
         futures[name] = pool.submit(case, stack)

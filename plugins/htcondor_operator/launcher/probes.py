@@ -40,17 +40,21 @@ def pool(personal: PersonalPool) -> Callable[[float], str]:
     return ask
 
 
-def http(url: str) -> Callable[[float], str]:
-    """Return a probe of a web server."""
+def http(*urls: str) -> Callable[[float], str]:
+    """Return a probe of a web server: all of some addresses have to answer."""
 
     def ask(_started: float) -> str:
-        try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310
-                return "" if answer.status == 200 else f"{url} answers {answer.status}"
-        except (OSError, urllib.error.URLError) as error:
-            return f"{url}: {error}"
+        return next(filter(None, map(_trouble, urls)), "")
 
     return ask
+
+
+def _trouble(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310
+            return "" if answer.status == 200 else f"{url} answers {answer.status}"
+    except (OSError, urllib.error.URLError) as error:
+        return f"{url}: {error}"
 
 
 def airflow_job(url: str, job: str) -> Callable[[float], str]:

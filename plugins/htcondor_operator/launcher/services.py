@@ -95,7 +95,11 @@ def services(stack: Stack) -> tuple[Service, ...]:
             "api-server",
             (*airflow, "api-server"),
             after=("schema",),
-            probe=probes.http(f"{stack.address}/api/v2/monitor/health"),
+            # The workers' part of the server (3.3.2) is made when it is first asked, for seconds in
+            # which nobody gets an answer: better before anybody is there.
+            probe=probes.http(
+                f"{stack.address}/api/v2/monitor/health", f"{stack.address}/execution/health"
+            ),
             address=stack.address,
         )
     ]
