@@ -1,6 +1,6 @@
 /** The dialog of actions: what is typed, what goes on, what is left. */
 
-import { screen, waitFor, within } from "@testing-library/react";
+import { cleanup, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
@@ -191,5 +191,51 @@ describe("a login that ends while somebody types", () => {
     await userEvent.click(confirm(dialog, "Hold"));
     await within(dialog).findByText("1 runs are changed");
     expect(posts(calls, false).at(-1)?.body?.["reason"]).toBe("new dark");
+  });
+});
+
+it("says its outcome, and what goes on behind it only when it is closed", async () => {
+  let totals = TOTALS as Record<string, unknown>;
+  const rows = [flowRow({ dataset: "j8bt06nyq", status: "running" })];
+  stubApi({ flow: listing(rows), "flow/totals": () => totals, "POST runs/actions": told });
+  open("/plugin/owl/flow");
+  await userEvent.click(await screen.findByRole("button", { name: /^Controls of/ }));
+  await userEvent.click(await screen.findByRole("menuitem", { name: "Hold…" }));
+  const dialog = await screen.findByRole("dialog");
+  await within(dialog).findByText("1 runs would be changed");
+  totals = { ...TOTALS, status: { held: 1 } };
+  await userEvent.click(confirm(dialog, "Hold"));
+  await screen.findByTitle("Show only held");
+  const said = dialog.querySelector("[data-announcer]");
+  expect(said).toHaveTextContent("1 runs are changed");
+  const page = document.querySelector(".owl-console [data-announcer]");
+  expect(page).toHaveTextContent(/^$/);
+  await userEvent.click(within(dialog).getByRole("button", { name: "Close" }));
+  await waitFor(() => expect(page).toHaveTextContent("Now 1 held."));
+});
+
+describe("the keyboard, when the dialog is closed,", () => {
+  async function close(dialog: HTMLElement) {
+    await userEvent.keyboard("{Escape}");
+    await waitFor(() => expect(dialog).not.toBeInTheDocument());
+  }
+
+  it("has a place in the page if the button that opened it is gone", async () => {
+    const { dialog } = await choose("Hold");
+    await close(dialog);
+    (document.activeElement as HTMLElement).blur();
+    await waitFor(() => expect(document.querySelector("[data-focus-home]")).toHaveFocus());
+  });
+
+  it("is left alone in the page that comes next", async () => {
+    const { dialog } = await choose("Hold");
+    await close(dialog);
+    cleanup();
+    const other = document.body.appendChild(document.createElement("div"));
+    other.tabIndex = -1;
+    other.dataset["focusHome"] = "";
+    await new Promise((later) => setTimeout(later, 700));
+    expect(other).not.toHaveFocus();
+    other.remove();
   });
 });

@@ -49,10 +49,9 @@ export function ActionDialog(props: { request: ActionRequest | null; onClose: ()
     return () => {
       free();
       setBusy(false);
-      // The focus goes back to the button that opened it; which may go away with what was done.
-      for (const later of FOCUS_CHECKS_MS) setTimeout(keepFocus, later);
     };
   }, [request]);
+  useFocusAfter(request !== null);
   return (
     <Dialog.Root
       open={request !== null}
@@ -68,7 +67,7 @@ export function ActionDialog(props: { request: ActionRequest | null; onClose: ()
         <Dialog.Backdrop />
         <Dialog.Positioner>
           <Dialog.Content css={sheet}>
-            <Announcer />
+            <Announcer place="dialog" />
             {request && <Rounds key={request.title} request={request} onBusy={setBusy} onClose={onClose} />}
             {!busy && (
               <Dialog.CloseTrigger asChild>
@@ -80,6 +79,17 @@ export function ActionDialog(props: { request: ActionRequest | null; onClose: ()
       </Portal>
     </Dialog.Root>
   );
+}
+
+/** The focus goes back to the button that opened the dialog; which may go away with what was done. */
+function useFocusAfter(open: boolean): void {
+  const opened = useRef(false);
+  useEffect(() => {
+    if (open) opened.current = true;
+    if (open || !opened.current) return undefined;
+    const checks = FOCUS_CHECKS_MS.map((later) => setTimeout(keepFocus, later));
+    return () => checks.forEach(clearTimeout);
+  }, [open]);
 }
 
 interface BodyProps {
@@ -158,7 +168,7 @@ function Body(
     onMutate: () => onBusy(true),
     onSettled: () => onBusy(false),
     onSuccess: (answer) => {
-      announce(`${request.title}: ${outcomeWords(answer)}. ${answer.summary}`);
+      announce(`${request.title}: ${outcomeWords(answer)}. ${answer.summary}`, "dialog");
       refresh(client);
       request.onDone?.();
     },
@@ -166,7 +176,7 @@ function Body(
 
   const summary = draft.settled ? preview.data?.summary : undefined;
   useEffect(() => {
-    if (summary) announce(`Preview: ${summary}`);
+    if (summary) announce(`Preview: ${summary}`, "dialog");
   }, [summary]);
 
   const failed = found.error ?? (draft.settled ? preview.error : null);

@@ -1,19 +1,28 @@
 /**
  * Says things to screen readers, politely: what an action did, how the counts have changed.
  *
- * One region for all, there from the beginning: readers do not hear one that comes with its words.
+ * A region is there from the beginning: readers do not hear one that comes with its words. A modal
+ * dialog has a region of its own, as it hides all that is outside of it; what the page has to say
+ * waits until the dialog is closed, and does not replace the outcome of what was just done.
  */
 
 import { useEffect, useRef, useSyncExternalStore } from "react";
 
-let said = "";
+type Place = "page" | "dialog";
+
+const said: Record<Place, string> = { page: "", dialog: "" };
+let dialogs = 0;
 const listeners = new Set<() => void>();
 
-/** Say something. */
-export function announce(words: string): void {
-  // The same words again are a change, too: readers are silent about a text that stays.
-  said = said === words ? `${words}\u00a0` : words;
+function tell(): void {
   for (const listener of listeners) listener();
+}
+
+/** Say something in the page, or in the dialog that is open. */
+export function announce(words: string, place: Place): void {
+  // The same words again are a change, too: readers are silent about a text that stays.
+  said[place] = said[place] === words ? `${words}\u00a0` : words;
+  tell();
 }
 
 function subscribe(listener: () => void): () => void {
@@ -23,9 +32,19 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-/** The region; another one for each modal dialog, which hides all that is outside of it. */
-export function Announcer() {
-  const words = useSyncExternalStore(subscribe, () => said);
+/** The region of the page or of a dialog. */
+export function Announcer({ place = "page" }: { place?: Place }) {
+  const words = useSyncExternalStore(subscribe, () => said[place]);
+  useEffect(() => {
+    if (place === "page") return undefined;
+    dialogs += 1;
+    tell();
+    return () => {
+      dialogs -= 1;
+      said.dialog = "";
+      tell();
+    };
+  }, [place]);
   return <div className="owl-hidden" role="status" aria-live="polite" data-announcer>{words}</div>;
 }
 
@@ -39,21 +58,22 @@ const PAUSE_MS = 15_000;
 export function useAnnounced(words: string | null, scope: string): void {
   const known = useRef<{ scope: string; words: string } | null>(null);
   const last = useRef(0);
+  const covered = useSyncExternalStore(subscribe, () => dialogs > 0);
   useEffect(() => {
     if (words === null) return undefined;
     if (known.current?.scope !== scope) {
       known.current = { scope, words };
       return undefined;
     }
-    if (known.current.words === words) return undefined;
+    if (covered || known.current.words === words) return undefined;
     const timer = setTimeout(
       () => {
         known.current = { scope, words };
         last.current = Date.now();
-        announce(words);
+        announce(words, "page");
       },
       Math.max(0, last.current + PAUSE_MS - Date.now()),
     );
     return () => clearTimeout(timer);
-  }, [words, scope]);
+  }, [words, scope, covered]);
 }
