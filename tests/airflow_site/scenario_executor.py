@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from airflow import settings
+from sqlalchemy import text
 
 from htcondor_operator.executors import turns
 
@@ -234,6 +236,19 @@ def test_a_clear_that_cannot_be_answered_does_not_end_the_scheduler(failed):
     failed.loop()
     assert len(failed.attempts()) == 1
     failed.sql(change, graph=json.dumps(row["graph"]))
+    failed.loop()
+    rescued(failed, "B", "D", "E")
+
+
+def test_what_somebody_else_writes_is_not_waited_for(failed):
+    failed.clear("B")
+    with settings.engine.begin() as other:
+        # As a second clear does between its statements; the executor has to reset D for B's sake.
+        other.execute(text("SELECT 1 FROM task_instance WHERE task_id = 'D' FOR UPDATE"))
+        failed.executor._beat_at = 0.0
+        failed.loop(2)
+        assert len(failed.attempts()) == 1
+        assert failed.sql("SELECT 1 FROM owl_daemon WHERE name = 'executor' AND state = 'running'")
     failed.loop()
     rescued(failed, "B", "D", "E")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
+from htcondor_operator.launcher.api import ApiError
 from tests.e2e.conftest import beside
 from tests.e2e.drills import Drill
 from tests.e2e.live_stack import Stack
@@ -60,7 +63,14 @@ def test_several_failed_nodes_at_once(stack: Stack) -> None:
 def test_clears_in_quick_succession_make_one_rescue(stack: Stack) -> None:
     drill = failed_run(stack, "quick", "B", "C")
     drill.clear("B", downstream=True)
-    drill.clear("C", downstream=True)
+    try:
+        drill.clear("C", downstream=True)
+    except ApiError as error:
+        # Airflow's clear locks nothing. OWL was just resetting C, as DAGMan runs all again that has
+        # failed; then Airflow changes nothing and says so, and a person clears once more.
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        drill.clear("C", downstream=True)
     drill.until_ended("success", 2)
     drill.check_starts(B=2, C=2)
     drill.check_grid("success")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.executors.base_executor import BaseExecutor
 from airflow.models.taskinstancekey import TaskInstanceKey
+from psycopg2.errors import LockNotAvailable
 
 from htcondor_operator.blackboard import daemons
 from htcondor_operator.executors import clears, launches, marks, task_mirror, turns, waiting
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 LOCK = 7305_2026
 """Advisory lock: only one scheduler mirrors at a time."""
+
+LOCK_MS = 400
+"""Less than PostgreSQL waits before it looks for a deadlock (1 s): in one with Airflow's own clear,
+which locks nothing before it writes, the person wins and the executor tries again."""
 
 OVERLAP = timedelta(seconds=20)
 """Rows are stamped when their transaction begins, so late commits are looked for again."""
@@ -99,9 +104,9 @@ class HTCondorExecutor(BaseExecutor):
     def sync(self) -> None:
         """Mirror the blackboard, hand launches over and answer clears.
 
-        Every step is a transaction of its own, so that a deadlock with a clear in the API
-        server costs one step of one loop. Nothing is raised: the scheduler would end with it, and
-        with it all other DAGs of the site (seen in Airflow 3.3.2).
+        Every step is a transaction of its own, which does not wait long for anybody's lock: a
+        clear in the API server costs one step of one loop. Nothing is raised: the scheduler would
+        end with it, and with it all other DAGs of the site (seen in Airflow 3.3.2).
         """
         from airflow.utils.session import create_session
         from sqlalchemy.exc import DBAPIError
@@ -118,21 +123,27 @@ class HTCondorExecutor(BaseExecutor):
             lambda _session, cur: self._wake(cur),
         )
         problems: list[str] = []
+        busy = False
         for step in steps:
             try:
                 with create_session() as session:
                     cur = session.connection().connection.cursor()
+                    cur.execute("SET LOCAL lock_timeout = %s", (LOCK_MS,))
                     cur.execute("SELECT pg_try_advisory_xact_lock(%s)", (LOCK,))
                     if not cur.fetchone()[0]:
                         return
                     step(session, cur)
             except Exception as error:
+                if _is_locked(error):
+                    busy = True
+                    self.log.info("somebody else writes there; again in the next loop: %s", error)
+                    continue
                 problems.append(str(error).strip())
                 if isinstance(error, DBAPIError) or getattr(error, "pgcode", None):
                     self.log.warning("sync is tried again in the next loop: %s", error)
                 else:
                     self.log.exception("sync is tried again in the next loop")
-        if not problems:
+        if not problems and not busy:
             self._seen = started
             if full:
                 self._full_at = time.monotonic()
@@ -225,3 +236,8 @@ class HTCondorExecutor(BaseExecutor):
                 failure.map_index,
             )
             self.fail(key, info=failure.message)
+
+
+def _is_locked(error: Exception) -> bool:
+    """Whether a statement gave up because of another transaction's lock."""
+    return isinstance(getattr(error, "orig", error), LockNotAvailable)
