@@ -380,6 +380,22 @@ def test_pollers_start_and_stop_as_in_airflows_own_page(web: Any) -> None:
     assert events == [("admin",), ("admin",)]
 
 
+def test_a_stop_that_fails_is_not_told_as_done(
+    web: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = tmp_path / "pollers.yaml"
+    shipped = (Path(__file__).parents[2] / "include" / "pollers.yaml").read_text()
+    declared.write_text(shipped.replace("DP_ACS", "DP_NEW"))
+    monkeypatch.setenv("OWL_POLLERS", str(declared))
+    sql("TRUNCATE owl_audit")
+    answer = web.post(
+        "/owl/api/pollers/DP_NEW/actions", json={"action": "stop"}, headers=cookie("admin")
+    )
+    assert answer.status_code == 422, answer.text
+    assert "no DAG 'poll_dp_new'; is it imported?" in answer.text
+    assert sql("SELECT * FROM owl_audit") == []
+
+
 def test_quarantine(web: Any, tmp_path: Path) -> None:
     numbers = []
     for name in ("a.fits", "b.fits"):

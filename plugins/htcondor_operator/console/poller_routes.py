@@ -125,8 +125,8 @@ def act(who: ManagerDep, name: str, wanted: PollerWrite) -> Outcome:
         if not wanted.dry_run and not same:
             audit(cur, who=who.name, subject=f"poller {name}", action=str(wanted.action),
                   reason=wanted.reason)  # fmt: skip
-    if not wanted.dry_run and not same:
-        dag_pauses.pause(dag_id, paused=stop, by=who.name)
+            # Airflow's session is another one: when it fails nothing is said to be done.
+            dag_pauses.pause(dag_id, paused=stop, by=who.name)
     will = "looks no more, after the round that is under way" if stop else "looks again"
     why_not = f"It is {'stopped' if stop else 'at work'} already." if same else None
     item = Item(key=name, name=name, will=will, why_not=why_not)
