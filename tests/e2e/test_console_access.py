@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.axe import violations
 from tests.e2e.browser import console
 from tests.e2e.conftest import beside
+from tests.e2e.console_places import forget_missing, go, places
 from tests.e2e.drills import Drill
 from tests.e2e.live_stack import Stack
 
@@ -121,34 +122,9 @@ def test_no_page_breaks_the_rules_of_accessibility(stack: Stack) -> None:
     name = drill.dataset
     with console(stack) as seen:
         page = seen.page
-        _, found = seen.ask("GET", f"flow?search={name}")
-        run = f"run/{found['rows'][0]['run_key']}"
-        flow = ("Nodes of", "Controls of", "Select", "Columns", "Views", "Status")
-        table = page.get_by_role("table", name=re.compile("^(Queue|History|Campaigns|Quarantine)$"))
         broken: dict[str, object] = {}
         seen.open(f"flow?search={name}")
-        for place, shown, presses in (
-            (f"flow?search={name}", seen.row(name), flow),
-            ("flow?search=nobody", page.get_by_text("No dataset fits"), ()),
-            (run, page.get_by_role("table", name="Nodes of all attempts"), ("Rescue",)),
-            (f"{run}?view=log&node=C", page.get_by_role("log"), ()),
-            (f"{run}?view=resources", page.get_by_role("table", name="Resources"), ()),
-            (f"{run}?view=products", page.get_by_text("no products"), ()),
-            (f"{run}?view=actions", page.get_by_role("tab", name="Actions", selected=True), ()),
-            (f"dataset/{name}", page.get_by_role("table", name="Runs"), ()),
-            ("run/999999999", page.get_by_role("alert"), ()),
-            ("errors?limit=25", seen.row("preview"), ()),
-            ("queue?limit=25", table, ()),
-            ("history?limit=25", table, ()),
-            ("alerts?state=all", page.get_by_role("table", name="Alerts"), ()),
-            ("pollers", seen.row("CSUM_STI"), ()),
-            ("pollers?view=quarantine", table, ()),
-            ("campaigns?limit=25", table, ()),
-            ("pool", page.get_by_role("table", name="Machines"), ()),
-            ("pool?view=changes", seen.row("joined"), ()),
-            ("pool?view=health", seen.row("mirror"), ()),
-            ("archive?limit=25", page.get_by_text(re.compile("^page 1")), ()),
-        ):
+        for place, shown, presses in places(seen, name):
             go(page, f"plugin/owl/{place}")
             shown.first.wait_for()
             look(page, broken, place)
@@ -172,21 +148,7 @@ def test_no_page_breaks_the_rules_of_accessibility(stack: Stack) -> None:
         page.evaluate("""() => document.querySelector('.owl-console').insertAdjacentHTML(
             'afterbegin', '<button></button><p style="color: #bbb; background: #fff">pale</p>')""")
         assert {"button-name", "color-contrast"} <= violations(page).keys()
-        # One run that is not there was asked for on purpose.
-        mine = ("runs/999999999", "Failed to load resource")
-        seen.complaints[:] = [one for one in seen.complaints if not any(m in one for m in mine)]
-
-
-def go(page: Page, path: str) -> None:
-    """Follow a link to a place, as the host does: without loading all of it again."""
-    page.evaluate(
-        """path => {
-          document.documentElement.classList.replace('dark', 'light');
-          history.pushState({}, '', new URL(path, document.baseURI));
-          dispatchEvent(new PopStateEvent('popstate', { state: {} }));
-        }""",
-        path,
-    )
+        forget_missing(seen)
 
 
 def look(page: Page, broken: dict[str, object], name: str) -> None:
@@ -204,8 +166,9 @@ def look(page: Page, broken: dict[str, object], name: str) -> None:
 
 
 def settle(page: Page) -> None:
-    """Wait for what fades in or changes its colour: half of a colour is not one."""
+    """Wait for what comes, fades in or changes its colour: half of a colour is not one."""
     page.wait_for_function(
-        "() => document.getAnimations().every((one) => one.playState !== 'running' || "
+        "() => !document.querySelector(':is(.owl-console, [role=dialog]) .chakra-spinner')"
+        " && document.getAnimations().every((one) => one.playState !== 'running' || "
         "one.effect?.getComputedTiming().iterations === Infinity)"
     )

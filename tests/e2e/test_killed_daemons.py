@@ -70,6 +70,8 @@ def test_a_silent_mirror_is_said_on_every_page(alone: Stack) -> None:
             _, flow = seen.ask("GET", "flow?limit=1")
             # Not the time of the answer: what is shown is as old as the mirror's last word.
             assert datetime.fromisoformat(flow["as_of"]) < stopped + timedelta(seconds=2)
+            seen.page.goto(f"{seen.address}/")
+            expect(seen.page.get_by_role("region", name="OWL").locator(words)).to_be_visible()
         finally:
             mirror.resume()
         expect(words).to_have_count(0)

@@ -1,4 +1,4 @@
-import { screen, waitFor, within } from "@testing-library/react";
+import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { describe, expect, it } from "vitest";
 
@@ -54,6 +54,30 @@ describe("the data flow", () => {
       const searched = flowCalls(calls).map((call) => call.query.get("search"));
       expect([...new Set(searched)]).toEqual([null, "j8bt06"]);
     });
+  });
+
+  it("sends what is typed when the field is left, and stays with it when one comes back", async () => {
+    stubApi({ flow: listing([FAILED]), "flow/totals": TOTALS, queue: listing([]), "queue/status": { rows: [] } });
+    const { router } = open("/plugin/owl/flow");
+    await userEvent.type(await screen.findByRole("searchbox", { name: "Dataset begins with" }), "j8bt06");
+    await userEvent.click(screen.getByRole("link", { name: "Queue" }));
+    await screen.findByText("Nothing waits");
+    expect(router.state.location).toMatchObject({ pathname: "/plugin/owl/queue", search: "" });
+    await act(() => router.navigate(-1));
+    expect(await screen.findByRole("searchbox", { name: "Dataset begins with" })).toHaveValue("j8bt06");
+  });
+
+  it("writes no filter into the address of the page that comes next", async () => {
+    stubApi({ flow: listing([FAILED]), "flow/totals": TOTALS });
+    const { router } = open("/plugin/owl/flow");
+    const box = await screen.findByRole("searchbox", { name: "Dataset begins with" });
+    await userEvent.type(box, "j8bt06");
+    await act(async () => {
+      // The address is the next page's already, this page has not been drawn yet.
+      void router.navigate("/plugin/owl/queue");
+      fireEvent.keyDown(box, { key: "Enter" });
+    });
+    expect(router.state.location).toMatchObject({ pathname: "/plugin/owl/queue", search: "" });
   });
 
   it("says an exit code's name and sentence on hover", async () => {

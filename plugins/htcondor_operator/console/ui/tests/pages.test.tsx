@@ -292,6 +292,12 @@ describe("what is silent", () => {
     expect(banner.closest("[role=alert]")).toHaveTextContent("States are of then.");
   });
 
+  it.each(["OWL dataset", "OWL node", "OWL card"])("is said in Airflow's pages, too: %s", async (app) => {
+    site(OPERATOR, { "pool/health": { ...health, silent: [mirror] } });
+    open("/dags/d/runs/r", app, { dagId: "d", runId: "r", taskId: "CA" });
+    expect(await screen.findByText(/The mirror has been silent for 42/)).toBeVisible();
+  });
+
   it("is not said while all is well", async () => {
     site(OPERATOR, { "pool/health": { ...health, silent: [] } });
     open("/plugin/owl/flow");

@@ -8,7 +8,7 @@ import { withCone } from "../src/pages/archive/ArchivePage";
 import { place } from "../src/pages/run/layout";
 import { ranFor, spansOf } from "../src/pages/run/spans";
 import type { NodeTry } from "../src/api/types";
-import { moved, settle, type Column } from "../src/table/columns";
+import { moved, settle, tracks, type Column } from "../src/table/columns";
 
 describe("times", () => {
   it.each([
@@ -86,4 +86,16 @@ it("draws each execution of a try that was held and released, and counts only th
   ]);
   expect(spans.map((span) => span.state)).toEqual(["interrupted", "done"]);
   expect(ranFor(node)).toBe(240);
+});
+
+describe("what is left over of a wide window", () => {
+  const column = (id: string, width: number, grows?: boolean): Column<unknown> => ({ id, label: id, width, grows, cell: () => id });
+
+  it("goes to the columns of sentences when the others have a little more", () =>
+    expect(tracks([column("a", 100), column("why", 200, true)])).toEqual([
+      "minmax(100px, 125px)", "minmax(200px, 200fr)",
+    ]));
+
+  it("goes to all alike where there is none", () =>
+    expect(tracks([column("a", 100), column("b", 60)])).toEqual(["minmax(100px, 100fr)", "minmax(60px, 60fr)"]));
 });

@@ -2,7 +2,7 @@
 
 import { ChakraProvider, defaultSystem } from "@chakra-ui/react";
 import { render } from "@testing-library/react";
-import { RouterProvider, createMemoryRouter } from "react-router-dom";
+import { RouterProvider, createBrowserRouter } from "react-router-dom";
 import { vi } from "vitest";
 
 import type { FlowRow, Me } from "../src/api/types";
@@ -124,9 +124,8 @@ export function flowRow(fields: Partial<FlowRow> = {}): FlowRow {
 export function open(place: string, app = "OWL", props: HostProps = {}) {
   const App = APPS[app];
   if (!App) throw new Error(`no app ${app}`);
-  const router = createMemoryRouter([{ path: "*", element: <App {...props} /> }], {
-    initialEntries: [place],
-  });
+  window.history.replaceState(null, "", place);
+  const router = createBrowserRouter([{ path: "*", element: <App {...props} /> }]);
   const view = render(
     <ChakraProvider value={defaultSystem}>
       <RouterProvider router={router} />

@@ -84,6 +84,7 @@ export function TextFilter(props: {
         spellCheck={false}
         autoComplete="off"
         onChange={(event) => setDraft(event.target.value)}
+        onBlur={flush}
         onKeyDown={(event) => {
           if (event.key === "Enter") flush();
         }}

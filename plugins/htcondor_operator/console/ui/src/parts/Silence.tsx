@@ -1,4 +1,4 @@
-/** Says on every page when a daemon is silent: then figures are old, or nothing is done. */
+/** Says on every page, tab and card when a daemon is silent: then figures are old, or nothing is done. */
 
 import { Alert, Link } from "@chakra-ui/react";
 import { Link as RouterLink } from "react-router-dom";

@@ -16,7 +16,7 @@ import {
 import { ArrowDown, ArrowUp, Settings2 } from "lucide-react";
 import { useMemo, useRef, type CSSProperties, type HTMLAttributes, type ReactNode, type RefObject } from "react";
 
-import type { Column, ColumnChoice } from "./columns";
+import { tracks, type Column, type ColumnChoice } from "./columns";
 import { itemsOf } from "./items";
 import type { RowKey, Selection } from "./selection";
 import { DetailRow, TableRow, type RowActions } from "./TableRow";
@@ -125,8 +125,7 @@ export function DataTable<Row extends object>(props: DataTableProps<Row>) {
   const template = [
     ...(selection ? [tool] : []),
     ...(detail ? [tool] : []),
-    // At least the column's width; what is left over goes to all alike.
-    ...shown.map((column) => `minmax(${column.width}px, ${column.width}fr)`),
+    ...tracks(shown),
     ...(onMenu ? [tool] : []),
   ].join(" ");
   const own = useRef<HTMLDivElement>(null);

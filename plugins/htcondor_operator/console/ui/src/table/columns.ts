@@ -10,6 +10,8 @@ export interface Column<Row> {
   /** What the column means, on hover over its head. */
   help?: string;
   width: number;
+  /** What it says may be long: it gets what is left over in a wide window. */
+  grows?: boolean;
   /** The name by which the server sorts; none if it does not. */
   sort?: string;
   className?: string;
@@ -23,6 +25,21 @@ export interface Column<Row> {
 export interface ColumnChoice {
   order: string[];
   hidden: string[];
+}
+
+const SLACK = 1.25;
+
+/**
+ * Return the widths of columns for CSS's grid: each at least its own width.
+ *
+ * What is left over goes to columns that grow, when the others have a little more than they need;
+ * to all alike where none grows.
+ */
+export function tracks<Row>(columns: readonly Column<Row>[]): string[] {
+  const some = columns.some((column) => column.grows);
+  return columns.map(({ width, grows }) =>
+    grows || !some ? `minmax(${width}px, ${width}fr)` : `minmax(${width}px, ${width * SLACK}px)`,
+  );
 }
 
 /** Return the choice with columns that are new since it was made, and without those gone. */

@@ -32,6 +32,7 @@ const COLUMNS: Column<Campaign>[] = [
     id: "progress",
     label: "Progress",
     width: 200,
+    grows: true,
     cell: (row) => (
       <div className="owl-barred">
         <StackBar total={row.total} parts={[["done", row.done], ["failed", row.failed]]} />
@@ -60,7 +61,7 @@ const COLUMNS: Column<Campaign>[] = [
   { id: "by", label: "Made by", width: 80, cell: (row) => row.created_by },
   { id: "approved", label: "Approved by", width: 96, hidden: true, cell: (row) => row.approved_by },
   { id: "created", label: "Made (UTC)", width: 150, className: "owl-num", cell: (row) => stamp(row.created_at) },
-  { id: "reason", label: "Reason", width: 160, className: "owl-wrap", cell: (row) => row.reason },
+  { id: "reason", label: "Reason", width: 160, grows: true, className: "owl-wrap", cell: (row) => row.reason },
 ];
 
 const FILTERS: FilterSpec[] = [{ kind: "one", name: "state", label: "State", options: CAMPAIGN_STATES }];

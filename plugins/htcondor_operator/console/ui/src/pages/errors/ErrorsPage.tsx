@@ -102,6 +102,7 @@ const COLUMNS: Column<ErrorGroup>[] = [
     id: "message",
     label: "Message (of the newest)",
     width: 300,
+    grows: true,
     className: "owl-wrap",
     cell: (row) => row.sample_message ?? row.exit_sentence,
   },
@@ -123,6 +124,7 @@ const COLUMNS: Column<ErrorGroup>[] = [
     id: "accepted",
     label: "Accepted",
     width: 120,
+    grows: true,
     className: "owl-wrap",
     cell: (row) =>
       row.accepted_by && (

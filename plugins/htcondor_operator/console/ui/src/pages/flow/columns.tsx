@@ -62,7 +62,7 @@ export const FLOW_COLUMNS: Column<FlowRow>[] = [
   { id: "ended", label: "Completion (UTC)", width: 150, sort: "ended", className: "owl-num", cell: (row) => stamp(row.ended_at) },
   { id: "state", label: "State", help: "HTCondor's word about the current node", width: 92, cell: (row) => <StateBadge state={row.node_state} /> },
   { id: "exit", label: "Exit", help: "Exit code of the current node; name and sentence on hover", width: 80, className: "owl-num", cell: (row) => <ExitCode exit={row} /> },
-  { id: "why", label: "Why", help: "The error or the hold reason", width: 220, cell: (row) => <span title={reasonOf(row) || undefined}>{reasonOf(row)}</span> },
+  { id: "why", label: "Why", help: "The error or the hold reason", width: 220, grows: true, cell: (row) => <span title={reasonOf(row) || undefined}>{reasonOf(row)}</span> },
   { id: "host", label: "Host", width: 140, cell: (row) => <span title={row.host ?? undefined}>{row.host}</span> },
   { id: "owner", label: "Owner", width: 80, cell: (row) => row.owner },
   { id: "attempt", label: "Attempt", width: 74, className: "owl-num", cell: (row) => row.attempt },

@@ -142,7 +142,7 @@ const COLUMNS: Column<Arrival>[] = [
   { id: "name", label: "File", width: 220, fixed: true, className: "owl-mono", cell: (row) => <span title={row.path}>{row.name}</span> },
   { id: "poller", label: "Poller", width: 140, cell: (row) => row.poller },
   { id: "state", label: "State", width: 110, cell: (row) => <StateBadge state={row.state} /> },
-  { id: "reason", label: "Reason", width: 420, className: "owl-wrap", cell: (row) => row.reason },
+  { id: "reason", label: "Reason", width: 420, grows: true, className: "owl-wrap", cell: (row) => row.reason },
   { id: "fileset", label: "Fileset", width: 130, className: "owl-mono", cell: (row) => row.fileset },
   { id: "bytes", label: "Size", width: 90, className: "owl-num", cell: (row) => bytes(row.bytes) },
   { id: "arrived", label: "Arrived (UTC)", width: 150, className: "owl-num", cell: (row) => stamp(row.arrived_at) },

@@ -28,6 +28,7 @@ const COLUMNS: Column<Machine>[] = [
     id: "cores",
     label: "Cores busy",
     width: 170,
+    grows: true,
     cell: (row) => (
       <div className="owl-barred">
         <StackBar total={row.cpus} parts={[["running", row.busy_cpus]]} />
@@ -39,6 +40,7 @@ const COLUMNS: Column<Machine>[] = [
     id: "memory",
     label: "Memory taken",
     width: 200,
+    grows: true,
     cell: (row) => (
       <div className="owl-barred">
         <StackBar total={Math.round(row.memory_mb)} parts={[["running", Math.round(row.busy_mb)]]} unit="MB" />

@@ -37,7 +37,7 @@ const COLUMNS: Column<HistoryRow>[] = [
         <RouterLink className="owl-link" to={findPath(row.dag_id, row.run_id)}>{row.run_id}</RouterLink>
       ),
   },
-  { id: "reason", label: "Reason", width: 260, className: "owl-wrap", cell: (row) => row.reason },
+  { id: "reason", label: "Reason", width: 260, grows: true, className: "owl-wrap", cell: (row) => row.reason },
   { id: "campaign", label: "Campaign", width: 160, hidden: true, cell: (row) => <CampaignLink name={row.campaign} /> },
   { id: "by", label: "Asked by", width: 110, hidden: true, cell: (row) => row.requested_by },
   { id: "id", label: "Number", width: 80, hidden: true, className: "owl-num", cell: (row) => row.id },

@@ -47,7 +47,7 @@ function columns(may: boolean): Column<QueueRow>[] {
     { id: "instrument", label: "Instrument", width: 90, cell: (row) => row.instrument },
     { id: "priority", label: "Priority", width: 90, className: "owl-num", cell: (row) => <PriorityCell row={row} may={may} /> },
     { id: "state", label: "State", width: 110, cell: (row) => <StateBadge state={row.state} /> },
-    { id: "reason", label: "Reason", width: 320, className: "owl-wrap", cell: (row) => row.reason },
+    { id: "reason", label: "Reason", width: 320, grows: true, className: "owl-wrap", cell: (row) => row.reason },
     { id: "campaign", label: "Campaign", width: 160, cell: (row) => <CampaignLink name={row.campaign} /> },
     { id: "by", label: "Asked by", width: 110, cell: (row) => row.requested_by },
     { id: "inserted", label: "Inserted (UTC)", width: 150, className: "owl-num", cell: (row) => stamp(row.inserted_at) },

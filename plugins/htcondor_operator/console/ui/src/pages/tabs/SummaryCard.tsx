@@ -10,6 +10,7 @@ import { count } from "../../lib/time";
 import { RUN_STATES } from "../../lib/words";
 import { AsOf } from "../../parts/AsOf";
 import { Loaded } from "../../parts/Notice";
+import { Silence } from "../../parts/Silence";
 import { StateBadge } from "../../parts/StateBadge";
 import { Severity, totalWords, useAlertTotals } from "../alerts/parts";
 
@@ -33,6 +34,7 @@ export function SummaryCard() {
       <Loaded query={totals} what="the data flow">
         {(data) => (
           <Stack gap="2">
+            <Silence />
             <HStack gap="2" wrap="wrap">
               {RUN_STATES.filter(({ value }) => (data.status[value] ?? 0) > 0).map(({ value }) => (
                 <RouterLink key={value} to={`${pagePath("flow")}?status=${value}`}>

@@ -1,6 +1,7 @@
 /** OWL's tabs in Airflow's own pages: of a DAG run (this dataset), of a task instance (this node). */
 
 import { Box, Stack } from "@chakra-ui/react";
+import type { ReactNode } from "react";
 import { Link as RouterLink } from "react-router-dom";
 
 import { ApiError } from "../../api/client";
@@ -10,6 +11,7 @@ import { runPath } from "../../lib/links";
 import { useParams } from "../../lib/params";
 import { EmptyNotice, Loaded } from "../../parts/Notice";
 import { Section } from "../../parts/Section";
+import { Silence } from "../../parts/Silence";
 import type { Found } from "../run/FindPage";
 import { LogViewer } from "../run/LogViewer";
 import { NodeTable } from "../run/NodeHistory";
@@ -26,14 +28,23 @@ function NotOurs() {
   );
 }
 
+function Tab({ children }: { children: ReactNode }) {
+  return (
+    <Stack height="100%" overflow="auto" p="2" gap="2">
+      <Silence />
+      <Box>{children}</Box>
+    </Stack>
+  );
+}
+
 /** The tab of a DAG run. */
 export function RunTab({ dagId, runId }: { dagId: string; runId: string }) {
   const query = usePolled<Found>("runs/find", { dag_id: dagId, run_id: runId });
   if (isMissing(query.error)) return <NotOurs />;
   return (
-    <Box height="100%" overflow="auto" p="2">
+    <Tab>
       <Loaded query={query} what="the run">{(found) => <RunPage runKey={found.run_key} />}</Loaded>
-    </Box>
+    </Tab>
   );
 }
 
@@ -42,7 +53,7 @@ export function NodeTab({ dagId, runId, taskId }: { dagId: string; runId: string
   const query = usePolled<Found>("runs/find", { dag_id: dagId, run_id: runId, task_id: taskId });
   if (isMissing(query.error)) return <NotOurs />;
   return (
-    <Box height="100%" overflow="auto" p="2">
+    <Tab>
       <Loaded query={query} what="the node">
         {(found) =>
           found.node === null ? (
@@ -52,7 +63,7 @@ export function NodeTab({ dagId, runId, taskId }: { dagId: string; runId: string
           )
         }
       </Loaded>
-    </Box>
+    </Tab>
   );
 }
 
