@@ -61,11 +61,11 @@ function Acknowledged({ row, may }: { row: AlertRow; may: boolean }) {
 
 const columns = (may: boolean): Column<AlertRow>[] => [
   { id: "severity", label: "Severity", width: 84, fixed: true, cell: (row) => <Severity severity={row.severity} /> },
-  { id: "title", label: "What is wrong", width: 370, grows: true, className: "owl-wrap", cell: (row) => row.title },
+  { id: "title", label: "What is wrong", width: 300, grows: true, className: "owl-wrap", cell: (row) => row.title },
   {
     id: "about",
     label: "Look at",
-    width: 150,
+    width: 120,
     className: "owl-wrap",
     cell: (row) => {
       const place = aboutOf(row);
@@ -75,8 +75,8 @@ const columns = (may: boolean): Column<AlertRow>[] => [
   { id: "count", label: "Count", help: "How many it concerns now", width: 74, className: "owl-num", cell: (row) => count(row.state === "open" ? row.count : row.most) },
   { id: "since", label: "Since", width: 66, className: "owl-num", cell: (row) => <Age at={row.opened_at} /> },
   { id: "told", label: "Last told", width: 80, className: "owl-num", cell: (row) => <Age at={row.told_at} /> },
-  { id: "channels", label: "Channels", width: 200, grows: true, className: "owl-wrap", cell: (row) => <Channels channels={row.channels} /> },
-  { id: "acked", label: "Acknowledged", width: 200, grows: true, className: "owl-wrap", cell: (row) => <Acknowledged row={row} may={may} /> },
+  { id: "channels", label: "Channels", width: 150, grows: true, className: "owl-wrap", cell: (row) => <Channels channels={row.channels} /> },
+  { id: "acked", label: "Acknowledged", width: 170, grows: true, className: "owl-wrap", cell: (row) => <Acknowledged row={row} may={may} /> },
   { id: "rule", label: "Rule", width: 140, className: "owl-mono", cell: (row) => row.rule },
   { id: "state", label: "State", width: 74, cell: (row) => row.state },
   { id: "closed", label: "Over (UTC)", width: 150, hidden: true, className: "owl-num", cell: (row) => stamp(row.closed_at) },

@@ -47,6 +47,8 @@ function columns(may: boolean): Column<QueueRow>[] {
     { id: "instrument", label: "Instrument", width: 90, cell: (row) => row.instrument },
     { id: "priority", label: "Priority", width: 90, className: "owl-num", cell: (row) => <PriorityCell row={row} may={may} /> },
     { id: "state", label: "State", width: 110, cell: (row) => <StateBadge state={row.state} /> },
+    // In sight at 1280 px: what is behind it may be scrolled to.
+    ...(may ? [trash] : []),
     { id: "reason", label: "Reason", width: 320, grows: true, className: "owl-wrap", cell: (row) => row.reason },
     { id: "campaign", label: "Campaign", width: 160, cell: (row) => <CampaignLink name={row.campaign} /> },
     { id: "by", label: "Asked by", width: 110, cell: (row) => row.requested_by },
@@ -54,7 +56,6 @@ function columns(may: boolean): Column<QueueRow>[] {
     { id: "age", label: "Waits", width: 74, className: "owl-num", cell: (row) => <Age at={row.inserted_at} /> },
     { id: "updated", label: "Updated (UTC)", width: 150, hidden: true, className: "owl-num", cell: (row) => stamp(row.updated_at) },
     { id: "id", label: "Number", width: 80, hidden: true, className: "owl-num", cell: (row) => row.id },
-    ...(may ? [trash] : []),
   ];
 }
 
