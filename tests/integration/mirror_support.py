@@ -90,6 +90,28 @@ def write_dag(folder: Path, text: str, name: str = "w.dag") -> Path:
     return path
 
 
+class Gates:
+    """Files that jobs and scripts wait for, until a test has seen what it wants to see."""
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        folder.mkdir()
+        self.folder = folder
+        for name in names:
+            (folder / name).touch()
+        self.waits = folder / "waits.sh"
+        self.waits.write_text('while test -e "$1"; do sleep 0.1; done\n')
+
+    def words(self, name: str) -> str:
+        """Return the arguments of ``/bin/sh`` that wait until a gate is open."""
+        return f"{self.waits} {self.folder / name}"
+
+    def open(self, *names: str) -> None:
+        """Let those go on that wait for these gates; without names, all."""
+        for name in names or [path.name for path in self.folder.iterdir()]:
+            if name != self.waits.name:
+                (self.folder / name).unlink(missing_ok=True)
+
+
 def submit(bindings: Bindings, dag_file: Path, run: int, attempt: int = 1) -> int:
     """Submit like the gateway does."""
     return bindings.submit_dag(
@@ -130,7 +152,7 @@ class Mirror:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 @contextmanager

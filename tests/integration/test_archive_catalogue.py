@@ -115,7 +115,7 @@ def owl(board: Board, site: Site, *words: str) -> subprocess.CompletedProcess[st
     entrance = "from htcondor_operator.cli import main; main()"
     command = [sys.executable, "-c", entrance, "archive", *words]
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        command, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
 
 
@@ -161,6 +161,33 @@ def test_what_a_node_archived_is_catalogued_with_provenance(board: Board, site: 
     assert flt["access_estsize"] == -(-flt["bytes"] // 1024)
     # A second life of the thread finds everything done.
     assert look(cataloguer(board, site), board) == 0
+
+
+def test_what_was_committed_long_after_its_time_is_found_by_a_wider_look(
+    board: Board, site: Site
+) -> None:
+    now = datetime.now(UTC)
+    add_run(board, "nobody", "sdp_prearch_wf3", now, "2FITS")
+    thread = cataloguer(board, site)
+    assert look(thread, board) == 0
+    run = add_run(board, "isim02a1q", "sdp_prearch_wf3", now, "INGEST_SCI")
+    board.rows(
+        "UPDATE owl_node SET updated_at = now() - interval '10 min' WHERE run_key = %(run)s",
+        run=run,
+    )
+    assert look(thread, board) == 0
+    thread._wide_at = 0.0
+    assert look(thread, board) == 7
+
+
+def test_a_machine_whose_clock_is_ahead_hides_nothing(board: Board, site: Site) -> None:
+    add_run(board, "isim02a1q", "sdp_prearch_wf3", datetime.now(UTC), "INGEST_SCI")
+    assert look(cataloguer(board, site), board) == 7
+    board.rows("DELETE FROM owl_product WHERE name <> 'isim02a1q_raw.fits'")
+    board.rows("UPDATE owl_product SET archived_at = now() + interval '3 hours'")
+    # The mirror starts again, and looks for what is newer than the newest product.
+    look(cataloguer(board, site), board)
+    assert len(products(board)) == 7
 
 
 def test_a_later_run_gets_only_what_it_replaced(board: Board, site: Site) -> None:
@@ -219,12 +246,12 @@ def test_thread_sees_a_manifest_within_seconds_and_outlives_the_database(
     board.connection.close()
     board = Board(board.url)
     add_run(board, "isim02a1q", "sdp_prearch_wf3", datetime.now(UTC), "INGEST_SCI")
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while len(products(board)) < 7:
         assert time.monotonic() < limit
         time.sleep(0.1)
     thread.stop()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     board.connection.close()
 
@@ -327,14 +354,14 @@ def test_rows_without_a_file_are_pruned_on_request(board: Board, site: Site) -> 
     assert json.loads(owl(board, site, "rebuild", "--prune", "--json").stdout)["removed"] == 1
 
 
-def test_thousands_of_rows_are_written_quickly(board: Board, site: Site) -> None:
+def test_thousands_of_rows_are_written_by_one_statement(board: Board, site: Site) -> None:
     rows = read_rows(site.root / "archive" / "isim02a1q")
     many = [{**row, "dataset": f"isim{k:05d}"} for k in range(1000) for row in rows]
-    began = time.monotonic()
     with board.connection.cursor() as cur:
         assert upsert_products(cur, many) == 7_000
         assert upsert_products(cur, many) == 0
-    assert time.monotonic() - began < 20
+    # Each statement is a transaction of its own here.
+    assert board.rows("SELECT count(DISTINCT xmin::text) AS n FROM owl_product") == [{"n": 1}]
 
 
 def test_one_manifest_that_lies_does_not_stop_the_others(board: Board, site: Site) -> None:

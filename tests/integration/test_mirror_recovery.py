@@ -11,18 +11,23 @@ from typing import Any
 
 import psycopg2
 import pytest
-from mirror_support import Board, Mirror, command, mirror, until, write_dag
+from mirror_support import Board, Gates, Mirror, command, mirror, until, write_dag
 
 from htcondor_operator.blackboard.retention import Retention
 from htcondor_operator.condor.pool import PersonalPool
-from htcondor_operator.launcher.postgres import Postgres
 from htcondor_operator.mirror.janitor import Janitor
 
 pytestmark = [pytest.mark.pool, pytest.mark.database]
 
-CHAIN = "".join(f"JOB N{i} {{\n executable = /bin/true\n}}\n" for i in range(4)) + "".join(
-    f"PARENT N{i} CHILD N{i + 1}\n" for i in range(3)
-)
+NODES = tuple(f"N{i}" for i in range(4))
+ORDER = "".join(f"PARENT N{i} CHILD N{i + 1}\n" for i in range(3))
+CHAIN = "".join(f"JOB {name} {{\n executable = /bin/true\n}}\n" for name in NODES) + ORDER
+
+
+def gated_chain(gates: Gates) -> str:
+    """Return a chain each of whose jobs waits for the gate of its name."""
+    job = "JOB {0} {{\n executable = /bin/sh\n arguments = {1}\n}}\n"
+    return "".join(job.format(name, gates.words(name)) for name in NODES) + ORDER
 
 
 @pytest.fixture(scope="module")
@@ -81,23 +86,29 @@ def facts(board: Board) -> list[dict[str, Any]]:
 def test_kills_rotations_and_a_replay(rotating: PersonalPool, board: Board, run_dir: Path) -> None:
     home = run_dir / "home"
     home.mkdir()
+    gates = Gates(run_dir / "gates", *NODES)
     daemon = Mirror(rotating, board.url, home)
     runs: dict[int, int] = {}
+    heard = 0
     try:
         for number in range(4):
-            dag = write_dag(run_dir / str(number), CHAIN)
+            dag = write_dag(run_dir / str(number), gated_chain(gates))
             run = board.add_run(dag, f"d{number}")
             runs[run] = submit_with_tool(rotating, dag, run)
-        for _ in range(4):
-            before = len(board.rows("SELECT id FROM owl_event"))
-            until(lambda b=before: len(board.rows("SELECT id FROM owl_event")) > b + 8, 60)  # type: ignore[misc]
+        for gate in NODES:
+            # Four chains write at least twelve events between two gates, and then stand still: each
+            # kill has events of its own, however slow the start before it was.
+            until(lambda h=heard: len(board.rows("SELECT id FROM owl_event")) > h + 8, 180)  # type: ignore[misc]
             daemon.kill()
+            heard = len(board.rows("SELECT id FROM owl_event"))
+            gates.open(gate)
             daemon = Mirror(rotating, board.url, home)
         until(
-            lambda: all(board.run_state(run) == "done" for run in runs), 120, lambda: facts(board)
+            lambda: all(board.run_state(run) == "done" for run in runs), 180, lambda: facts(board)
         )
         assert daemon.stop() == 0
     finally:
+        gates.open()
         if daemon.process.poll() is None:
             daemon.kill()
     assert len(list(rotating.log.glob("EventLog.*"))) >= 5
@@ -114,7 +125,7 @@ def test_kills_rotations_and_a_replay(rotating: PersonalPool, board: Board, run_
     board.rows("UPDATE owl_cursor SET inode = NULL, header_id = NULL, events = 0")
     with mirror(rotating, board.url, home) as again:
         total = sum(logged(rotating, clusters | set(runs.values())).values())
-        until(lambda: board.rows("SELECT events FROM owl_cursor")[0]["events"] >= total, 30)
+        until(lambda: board.rows("SELECT events FROM owl_cursor")[0]["events"] >= total, 120)
         assert again.stop() == 0
     assert facts(board) == known
 
@@ -128,9 +139,9 @@ def test_a_crashed_gateway_and_a_foreign_dag(
     with mirror(rotating, board.url, run_dir / "home"):
         # Somebody else's DAG that carries our numbers, but runs in another folder.
         stranger = submit_with_tool(rotating, elsewhere, run)
-        until(lambda: logged(rotating, {stranger})[stranger, 5] == 1, 60)
+        until(lambda: logged(rotating, {stranger})[stranger, 5] == 1, 180)
         cluster = submit_with_tool(rotating, dag, run)
-        until(lambda: board.run_state(run) == "done", 60, lambda: board.states(run))
+        until(lambda: board.run_state(run) == "done", 180, lambda: board.states(run))
     attempt = board.attempt(run)
     assert attempt["cluster"] == cluster
     assert attempt["schedd"]
@@ -141,33 +152,37 @@ def test_a_second_mirror_waits_and_takes_over(
     rotating: PersonalPool, board: Board, run_dir: Path
 ) -> None:
     with mirror(rotating, board.url, run_dir / "one") as first:
-        until(lambda: bool(board.rows("SELECT 1 FROM owl_cursor WHERE lease_by IS NOT NULL")), 30)
+        until(lambda: bool(board.rows("SELECT 1 FROM owl_cursor WHERE lease_by IS NOT NULL")), 60)
         with mirror(rotating, board.url, run_dir / "two") as second:
-            until(lambda: bool(board.rows("SELECT 1 FROM owl_daemon WHERE state = 'stand-by'")), 30)
+            until(lambda: bool(board.rows("SELECT 1 FROM owl_daemon WHERE state = 'stand-by'")), 60)
             first.kill()
             holder = f"{socket.gethostname()}:{second.process.pid}"
             until(
-                lambda: board.rows("SELECT lease_by FROM owl_cursor")[0]["lease_by"] == holder, 10
+                lambda: board.rows("SELECT lease_by FROM owl_cursor")[0]["lease_by"] == holder, 60
             )
+            # It has not waited for the end of the lease.
+            until(lambda: "is dead: taking its lease over" in second.log.read_text(), 60)
 
 
-def test_the_database_goes_away(
-    rotating: PersonalPool, board: Board, postgres: Postgres, run_dir: Path
-) -> None:
-    dag = write_dag(run_dir / "ours", CHAIN)
+def test_the_database_goes_away(rotating: PersonalPool, board: Board, run_dir: Path) -> None:
+    gates = Gates(run_dir / "gates", "N1")
+    dag = write_dag(run_dir / "ours", gated_chain(gates))
     run = board.add_run(dag, "ours")
     with mirror(rotating, board.url, run_dir / "home") as daemon:
-        submit_with_tool(rotating, dag, run)
-        until(lambda: "N0/0" in board.states(run) and board.attempt(run)["state"] == "live", 30)
-        name = board.url.partition("?")[0].rpartition("/")[2]
-        kill = (
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            f" WHERE datname = '{name}' AND application_name = 'owl mirror'"
-        )
-        for _ in range(3):
-            postgres.execute(kill)
-            until(lambda: "starting over" in daemon.log.read_text(), 20)
-        until(lambda: board.run_state(run) == "done", 90, lambda: board.states(run))
+        try:
+            submit_with_tool(rotating, dag, run)
+            until(lambda: board.states(run)["N1/0"] == "running", 120, lambda: board.states(run))
+            kill = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'owl mirror'"
+            )
+            for number in range(1, 4):
+                # Between two connections there is nothing to kill.
+                until(lambda: bool(board.rows(kill)), 60)
+                until(lambda n=number: daemon.log.read_text().count("starting over") >= n, 60)  # type: ignore[misc]
+        finally:
+            gates.open()
+        until(lambda: board.run_state(run) == "done", 180, lambda: board.states(run))
         assert daemon.process.poll() is None
 
 
@@ -198,7 +213,7 @@ def test_the_history_tells_what_no_event_told(
     dag = write_dag(run_dir / "ours", text + "PARENT A CHILD B\n")
     run = board.add_run(dag, "unheard")
     cluster = submit_with_tool(rotating, dag, run)
-    until(lambda: logged(rotating, {cluster})[cluster, 5] == 1, 60)
+    until(lambda: logged(rotating, {cluster})[cluster, 5] == 1, 180)
     schedd = command(rotating, "condor_status", "-schedd", "-af", "Name").strip()
     board.rows(
         "UPDATE owl_attempt SET state = 'live', cluster = %(cluster)s, schedd = %(schedd)s,"
@@ -208,7 +223,7 @@ def test_the_history_tells_what_no_event_told(
         schedd=schedd,
     )
     words = ("-constraint", f"DAGManJobId=={cluster}", "-af", "ClusterId")
-    until(lambda: bool(command(rotating, "condor_history", *words).strip()), 30)
+    until(lambda: bool(command(rotating, "condor_history", *words).strip()), 60)
     job = command(rotating, "condor_history", *words)
     board.rows(
         "UPDATE owl_node SET state = 'running', source = 'event_log', cluster = %(job)s, proc = 0,"
@@ -222,7 +237,7 @@ def test_the_history_tells_what_no_event_told(
         rotating, board.url, run_dir / "home", "--reconcile", "1", "--event-log", str(silent)
     ):
         until(lambda: board.run_state(run) == "failed", 60, lambda: board.attempt(run))
-        until(lambda: board.states(run) == {"A/0": "failed", "B/0": "futile"}, 30)
+        until(lambda: board.states(run) == {"A/0": "failed", "B/0": "futile"}, 60)
     row = board.nodes(run)["A", 0]
     assert (row["exit_code"], row["source"], row["reason"]) == (1, "history", "exit code 1")
     assert row["ended_at"] is not None
@@ -237,10 +252,9 @@ def test_a_silent_schedd_fails_nothing(rotating: PersonalPool, board: Board, run
     with mirror(rotating, board.url, run_dir / "home", "--reconcile", "1") as daemon:
         cluster = submit_with_tool(rotating, dag, run)
         until(lambda: board.states(run) == {"A/0": "running"}, 60, lambda: board.states(run))
-        until(lambda: "reconciled_at" in str(board.rows("SELECT detail FROM owl_daemon")), 30)
+        until(lambda: "reconciled_at" in str(board.rows("SELECT detail FROM owl_daemon")), 60)
         command(rotating, "condor_off", "-fast", "-daemon", "schedd")
-        until(lambda: "no reconciliation" in daemon.log.read_text(), 60)
-        until(lambda: daemon.log.read_text().count("no reconciliation") >= 3, 60)
+        until(lambda: daemon.log.read_text().count("no reconciliation") >= 3, 120)
         assert board.run_state(run) == "running"
         assert board.attempt(run)["state"] == "live"
         command(rotating, "condor_on", "-daemon", "schedd")

@@ -61,17 +61,27 @@ def test_starts_over_with_a_new_connection(
 def test_does_not_pause_while_there_is_more() -> None:
     left = [True] * 50
     done = threading.Event()
+    pauses: list[float | None] = []
+    before_the_end: list[int] = []
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout)
+            return super().wait(timeout)
 
     class Busy(_Thread):
         def work(self, connection: Connection) -> bool:
             if not left:
+                before_the_end.append(len(pauses))
                 done.set()
                 return False
             return left.pop()
 
     thread = Busy([])
-    thread._every = 0.2  # fifty pauses would be ten seconds
+    thread._stopped = Stopped()
     thread.start()
-    assert done.wait(5)
+    assert done.wait(60)
     thread.stop()
-    thread.join(5)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert before_the_end[0] == 1, "only the pause with which it begins"

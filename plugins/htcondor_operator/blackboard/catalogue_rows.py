@@ -111,8 +111,11 @@ def forget_products(cur: Cursor, dataset: str, names: Iterable[str]) -> int:
 
 
 def catalogued_until(cur: Cursor) -> datetime | None:
-    """Return when the newest product came into the archive; None if there is none."""
-    cur.execute("SELECT max(archived_at) FROM owl_product")
+    """Return when the newest product came into the archive; None if there is none.
+
+    That is told by the clock of the machine that the node ran on: it may be ahead of ours.
+    """
+    cur.execute("SELECT max(least(archived_at, now())) FROM owl_product")
     newest: datetime | None = the_row(cur)[0]
     return newest
 

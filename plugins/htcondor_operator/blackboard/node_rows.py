@@ -208,20 +208,27 @@ class Settlement(NamedTuple):
     at: datetime | None
 
 
-def dag_files(
-    cur: Cursor, attempts: Collection[AttemptKey]
-) -> list[tuple[AttemptKey, str | None, datetime | None]]:
-    """Return the DAG file and start of each attempt."""
+class AttemptFile(NamedTuple):
+    """The DAG file of an attempt, and between which moments its DAGMan may have written."""
+
+    key: AttemptKey
+    dag_file: str | None
+    since: datetime | None
+    until: datetime | None
+
+
+def dag_files(cur: Cursor, attempts: Collection[AttemptKey]) -> list[AttemptFile]:
+    """Return the DAG file, the start (or submission, before that) and the end of each attempt."""
     cur.execute(
         """
-        SELECT a.run_key, a.attempt, r.dag_file, a.started_at
+        SELECT a.run_key, a.attempt, r.dag_file, COALESCE(a.started_at, a.submitted_at), a.ended_at
         FROM owl_attempt AS a JOIN owl_run AS r USING (run_key)
         JOIN jsonb_to_recordset(%(keys)s::jsonb) AS k(run_key bigint, attempt integer)
           USING (run_key, attempt)
         """,
         {"keys": _attempt_rows(attempts)},
     )
-    return [(AttemptKey(row[0], row[1]), row[2], row[3]) for row in cur.fetchall()]
+    return [AttemptFile(AttemptKey(row[0], row[1]), *row[2:]) for row in cur.fetchall()]
 
 
 def _attempt_rows(attempts: Iterable[AttemptKey]) -> str:

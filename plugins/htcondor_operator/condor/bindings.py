@@ -47,6 +47,16 @@ class ScheddSilent(Exception):
     """HTCondor did not answer within the time: nothing is known about what it did."""
 
 
+def history_before(moment: float) -> str:
+    """Return the ``since`` of a history that is wanted back to `moment`, in seconds since 1970.
+
+    The history is in the order in which jobs left the queue, and its search ends at the first job
+    of which this is true, whoever's it is. Only scheduler-universe jobs (DAGMan) leave the queue
+    when they end: others may have ended days before.
+    """
+    return f"JobUniverse == 7 && EnteredCurrentStatus < {int(moment)}"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What :meth:`Bindings.act` changed."""

@@ -102,9 +102,9 @@ class Applier:
             return
         found = attempt_rows.find_attempts(cur, self.schedd, wanted)
         self._attempts.update(found)
-        for key, dag_file, _ in node_rows.dag_files(cur, set(found.values())):
-            if with_post := dag_facts(dag_file).with_post:
-                self._with_post[key] = with_post
+        for file in node_rows.dag_files(cur, set(found.values())):
+            if with_post := dag_facts(file.dag_file).with_post:
+                self._with_post[file.key] = with_post
         self._foreign.update(dict.fromkeys(wanted - found.keys(), now + _FOREIGN_SECONDS))
         orphans = {e.cluster for e in events if not e.dagman and e.cluster in wanted - found.keys()}
         # An event without the job's ad (seen when HTCondor had none at hand): its row knows.

@@ -30,6 +30,8 @@ _EVERY_SECONDS = 1.0
 # system may show a folder as it was some seconds ago.
 _OVERLAP = timedelta(seconds=20)
 _BEFORE_NEWEST = timedelta(hours=1)
+# What took longer than the overlap is found by a look further back.
+_WIDE_LOOK_SECONDS = 600.0
 _GIVE_UP_SECONDS = 600.0
 _BATCH = 200
 _REMEMBERED = 50_000
@@ -53,6 +55,7 @@ class Cataloguer(Background):
         self._archive = archive
         self._since: datetime | None = None
         self._began = False
+        self._wide_at = 0.0
         self._known: dict[str, Stamp] = {}
         # Datasets whose manifest could not be read, and since when.
         self._unread: dict[str, float] = {}
@@ -73,7 +76,9 @@ class Cataloguer(Background):
                 newest = catalogue_rows.catalogued_until(cur)
                 self._since = newest - _BEFORE_NEWEST if newest else None
                 self._began = True
-            news = catalogue_rows.datasets_with_news(cur, self._since)
+            is_wide = time.monotonic() >= self._wide_at
+            since = self._since - _BEFORE_NEWEST if self._since and is_wide else self._since
+            news = catalogue_rows.datasets_with_news(cur, since)
         written = 0
         changed = self._changed({*news, *self._unread})
         for start in range(0, len(changed), _BATCH):
@@ -82,6 +87,8 @@ class Cataloguer(Background):
         if news:
             latest = max(news.values()) - _OVERLAP
             self._since = max(self._since, latest) if self._since else latest
+        if is_wide:
+            self._wide_at = time.monotonic() + _WIDE_LOOK_SECONDS
         return written
 
     def _changed(self, datasets: set[str]) -> list[tuple[str, Stamp]]:

@@ -10,13 +10,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from htcondor_operator.blackboard.queue_check import Believed
-from htcondor_operator.condor.bindings import Bindings, BindingsError, ScheddSilent
+from htcondor_operator.condor.bindings import (
+    Bindings,
+    BindingsError,
+    ScheddSilent,
+    history_before,
+)
 from htcondor_operator.vocabulary import NodeState, Source
 
 log = logging.getLogger(__name__)
@@ -118,16 +123,22 @@ class Inquirer(threading.Thread):
         queue = {(int(ad["ClusterId"]), int(ad["ProcId"])): ad for ad in ads}
         wanted = self._missing
         missing = frozenset(sorted(wanted.keys() - queue.keys())[:_HISTORY_AT_ONCE])
-        history: dict[Job, Ad] = {}
-        if missing:
-            condition = " || ".join(f"(ClusterId == {c} && ProcId == {p})" for c, p in missing)
-            # The history is in the order of the ends, the newest first.
-            oldest = int(min(wanted[job] for job in missing) - _HISTORY_MARGIN_SECONDS)
-            found = self._bindings.history(
-                condition, _HISTORY, match=len(missing), since=f"EnteredCurrentStatus < {oldest}"
-            )
-            history = {(int(ad["ClusterId"]), int(ad["ProcId"])): ad for ad in found}
-        return Answer(asked_at, queue, history, missing)
+        if not missing:
+            return Answer(asked_at, queue)
+        oldest = min(wanted[job] for job in missing) - _HISTORY_MARGIN_SECONDS
+        try:
+            return Answer(asked_at, queue, self._history(missing, oldest), missing)
+        except (ScheddSilent, BindingsError) as error:
+            # A long history may take longer than is waited for: the queue's answer counts still.
+            log.warning("no answer from the history about %d jobs: %s", len(missing), error)
+            return Answer(asked_at, queue)
+
+    def _history(self, jobs: Collection[Job], oldest: float) -> dict[Job, Ad]:
+        condition = " || ".join(f"(ClusterId == {c} && ProcId == {p})" for c, p in jobs)
+        found = self._bindings.history(
+            condition, _HISTORY, match=len(jobs), since=history_before(oldest)
+        )
+        return {(int(ad["ClusterId"]), int(ad["ProcId"])): ad for ad in found}
 
 
 @dataclass(frozen=True)
