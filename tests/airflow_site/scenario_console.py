@@ -471,9 +471,12 @@ def test_a_query_that_takes_too_long_says_what_to_do(
 ) -> None:
     from htcondor_operator.console import database
 
-    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.2)
     database.connections.forget()
-    with closing(psycopg2.connect(Settings.from_environment().database_url)) as other:
+    with (
+        monkeypatch.context() as impatient,
+        closing(psycopg2.connect(Settings.from_environment().database_url)) as other,
+    ):
+        impatient.setattr(database, "STATEMENT_SECONDS", 0.2)
         other.cursor().execute("LOCK owl_flow_tally, owl_flow IN ACCESS EXCLUSIVE MODE")
         for path in ("/flow", "/flow/totals", "/errors"):
             answer = web.get(f"/owl/api{path}", headers=bearer("viewer"))
@@ -482,6 +485,8 @@ def test_a_query_that_takes_too_long_says_what_to_do(
                 "kind": "unavailable",
                 "message": "The database took too long. Narrow the filter, or try again.",
             }
+        other.rollback()
+    # Whoever asks next gets a connection without that limit.
     database.connections.forget()
     assert web.get("/owl/api/flow", headers=bearer("viewer")).status_code == 200
 

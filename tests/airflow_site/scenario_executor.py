@@ -410,6 +410,45 @@ def test_clear_of_what_has_not_started_attaches(live):
     assert live.dag_run_state() == "success"
 
 
+def test_clear_of_what_has_not_started_does_not_wait_for_the_scheduler(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B", "C")
+    live.loop(2)
+    live.clear("E")
+    live.executor._cleared_at = 0.0
+    live.executor.sync()
+    # The scheduler has not looked at the run yet, and E starts.
+    live.nodes_become("done", "B", "C", "D")
+    live.nodes_become("running", "E")
+    live.loop()
+    assert len(live.attempts()) == 1
+    assert live.tasks()["E"] == "running"
+    live.nodes_become("done", "E")
+    live.attempt_becomes("done")
+    live.loop()
+    assert live.dag_run_state() == "success"
+
+
+def test_a_run_that_cannot_be_read_does_not_keep_the_scheduler_from_looking(live):
+    live.nodes_become("running", "A")
+    live.loop(2)
+    live.clear("E")
+    live.sql("""UPDATE owl_run SET graph = '{"nodes": 1}' WHERE run_id = %(run_id)s""")
+    live.executor._cleared_at = 0.0
+    assert decision(live) is None
+
+
+def test_clear_of_what_runs_waits_for_its_answer(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B", "C")
+    live.loop(2)
+    live.clear("C", "E")
+    live.executor._cleared_at = 0.0
+    live.executor.sync()
+    live.loop()
+    assert [a["state"] for a in live.attempts()] == ["live", "wanted"]
+
+
 def test_refused_submission_fails_the_launch_with_its_reason(site):
     site.trigger({"dataset": "drill001"})
     site.loop()

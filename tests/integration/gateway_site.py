@@ -23,15 +23,16 @@ from htcondor_operator.vocabulary import CommandState, CommandVerb
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_for(what: str, look: Callable[[], Any], seconds: float = 40.0) -> Any:
-    """Return the first true value of `look`."""
+def wait_for(what: str, look: Callable[[], Any], seconds: float = 120.0) -> Any:
+    """Return the first true value of `look`; the last look is after the time is over."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = look()
-        if value:
-            return value
+    over = False
+    while not (value := look()):
+        if over:
+            raise AssertionError(f"waited {seconds:g} s for {what}; last value: {value!r}")
+        over = time.monotonic() > end
         time.sleep(0.1)
-    raise AssertionError(f"waited {seconds:g} s for {what}; last value: {value!r}")
+    return value
 
 
 @dataclass
@@ -44,7 +45,8 @@ class Site:
     mirror_process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.bindings = Bindings()
+        # Not a gateway's patience: a busy machine lets one call wait for longer.
+        self.bindings = Bindings(timeout=60)
         self.connection = psycopg2.connect(self.url)
         self.connection.autocommit = True
         self.count = 0
@@ -91,19 +93,41 @@ class Site:
     def close(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(15)
+            self.process.wait(60)
         if self.mirror_process is not None:
             self.mirror_process.terminate()
-            self.mirror_process.wait(15)
+            self.mirror_process.wait(60)
         for cluster in self.rows("SELECT cluster FROM owl_attempt WHERE cluster IS NOT NULL"):
             self.bindings.act("Remove", f"ClusterId == {cluster[0]}", "end of the test")
         self.bindings.close()
         self.connection.close()
 
+    def empty_queue(self) -> None:
+        """Remove what earlier tests left: all tests of a worker have one pool."""
+        self.bindings.act("Remove", "true", "left behind")
+        wait_for("an empty queue", lambda: not self.jobs("true"))
+
     def folder(self, run: int) -> Path:
         return Path(self.value("SELECT run_dir FROM owl_run WHERE run_key = %(r)s", r=run))
 
     # ---------------------------------------------------------- the database
+
+    def stall(self, when: str) -> None:
+        """Stop whoever changes an attempt like this, for as long as it takes to kill it there."""
+        self.rows(
+            "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$; "
+            "CREATE TRIGGER stall BEFORE UPDATE ON owl_attempt FOR EACH ROW "
+            f"WHEN ({when}) EXECUTE FUNCTION stall()"
+        )
+
+    def end_stall(self) -> None:
+        """Let changes through again; what the killed one has begun is undone."""
+        self.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        self.rows("DROP TRIGGER stall ON owl_attempt")
 
     def rows(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
@@ -174,7 +198,7 @@ class Site:
         )
         return row if isinstance(row, dict) else json.loads(row)
 
-    def live(self, run: int, number: int = 1, seconds: float = 60.0) -> dict[str, Any]:
+    def live(self, run: int, number: int = 1, seconds: float = 120.0) -> dict[str, Any]:
         """Wait until the attempt is live and return its row."""
 
         def look() -> dict[str, Any] | None:
@@ -229,7 +253,7 @@ class Site:
         ]
         return sorted({int(ad["ClusterId"]) for ad in ads})
 
-    def ended(self, cluster: int, seconds: float = 90.0) -> dict[str, Any]:
+    def ended(self, cluster: int, seconds: float = 180.0) -> dict[str, Any]:
         """Wait until a DAGMan left the queue and return its ad from the history."""
         names = ["ClusterId", "JobStatus", "ExitCode", "OwlRun", "OwlAttempt", "OwlDataset"]
 

@@ -62,7 +62,7 @@ def test_a_live_run_is_cleared_and_a_running_branch_is_spared(site: Site) -> Non
         assert len(site.jobs(both)) <= 1, "two DAGMans of one run"
         return site.attempt(run, 2)["state"] == "live"
 
-    wait_for("the second attempt", submitted, 60)
+    wait_for("the second attempt", submitted)
     row = site.attempt(run, 2)
     assert row["done_nodes"] == ["A", "B"]
     carried = site.rows(
@@ -73,6 +73,28 @@ def test_a_live_run_is_cleared_and_a_running_branch_is_spared(site: Site) -> Non
     ran = _ran(control, "d2")
     assert {n: ran[f"{n} done"] for n in "ABCDE"} == dict.fromkeys("ABCDE", 1)
     assert (ran["B start"], ran["C start"]) == (1, 2)
+
+
+def test_a_run_is_removed_while_its_rescue_waits_for_a_spared_node(site: Site) -> None:
+    control = _control(site, "d5.B.wait", "d5.C.wait")
+    site.start()
+    site.start_mirror()
+    run = site.request("drill", "d5", control=str(control))
+    old = site.live(run)["cluster"]
+    wait_for("B and C", lambda: _ran_if(control, "d5") >= Counter(["B start", "C start"]))
+    site.rescue(run, 2, done="A", spared="B")
+    c_job = f'DAGManJobId == {old} && DAGNodeName == "C"'
+    wait_for("C's job to be removed", lambda: not site.jobs(c_job))
+    assert site.jobs(f'DAGManJobId == {old} && DAGNodeName == "B"'), "B must go on"
+    site.rows(
+        "INSERT INTO owl_command (verb, run_key, requested_by) VALUES ('remove', %(r)s, 'ann')",
+        r=run,
+    )
+    wait_for("the removal", lambda: site.attempt(run, 2)["state"] == "removed")
+    wait_for("an empty queue", lambda: not site.jobs(f"ClusterId == {old} || DAGManJobId == {old}"))
+    wait_for("the first attempt's end", lambda: site.attempt(run, 1)["state"] == "removed")
+    site.ended(old)
+    assert site.dagmans(run) == [old]
 
 
 def _ran_if(control: Path, dataset: str) -> Counter[str]:
@@ -109,10 +131,14 @@ def test_killed_while_clearing_goes_on(site: Site) -> None:
     run = site.request("drill", "d4", control=str(control))
     old = site.live(run)["cluster"]
     wait_for("A", lambda: _ran_if(control, "d4")["A start"])
+    # Its first look begins the clearing, the next one gets no further.
+    site.stall("OLD.state = 'clearing'")
     site.want(run, 2, "fresh")
     wait_for("clearing", lambda: site.attempt(run, 2)["state"] == "clearing")
     site.kill()
     (control / "d4.A.wait").unlink()
+    site.end_stall()
+    assert site.attempt(run, 2)["state"] == "clearing"
     site.start()
     row = site.live(run, 2)
     assert row["cluster"] > old

@@ -32,6 +32,7 @@ def submit(site: Site, number: int, more: str) -> str:
 
 
 def test_idle_jobs_are_told(site: Site) -> None:
+    site.empty_queue()
     clusters = [submit(site, 7, ""), submit(site, 2, "hold = true")]
     try:
         site.start()

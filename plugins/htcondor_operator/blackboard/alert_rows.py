@@ -30,7 +30,11 @@ SELECT a.*, extract(epoch FROM now() - a.opened_at)::float8 AS age_s,
 
 
 def opened(cur: Cursor) -> tuple[datetime, list[dict[str, Any]]]:
-    """Return the database's time, and open alerts with the channels that have messages of them."""
+    """Return the database's time, and open alerts with the channels that have messages of them.
+
+    They stay locked: one that somebody acknowledges at the same moment is not told again. Who
+    writes alerts and messages locks the alerts first.
+    """
     cur.execute("SELECT now()")
     now = the_row(cur)[0]
     cur.execute(
@@ -43,6 +47,7 @@ def opened(cur: Cursor) -> tuple[datetime, list[dict[str, Any]]]:
                        FROM owl_alert_message WHERE state <> 'cancelled' GROUP BY alert) m
             ON m.alert = a.id
          WHERE a.state = 'open'
+         ORDER BY a.id FOR UPDATE OF a
         """
     )
     return now, named_rows(cur)
@@ -167,6 +172,10 @@ def sent(cur: Cursor, rows: Sequence[Mapping[str, Any]]) -> None:
 
     What closed in between is told once more.
     """
+    cur.execute(
+        "SELECT FROM owl_alert WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE",
+        {"ids": [row["id"] for row in rows]},
+    )
     for row in rows:
         cur.execute(
             """

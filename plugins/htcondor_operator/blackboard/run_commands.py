@@ -28,6 +28,8 @@ class Command:
     attempt_state: AttemptState | None
     cluster: int | None
     run_priority: int = 0
+    predecessor: int | None = None
+    """DAGMan's cluster of an earlier attempt that has not ended."""
 
 
 def insert_command(
@@ -69,12 +71,16 @@ def open_commands(
     cursor.execute(
         """
         SELECT c.id, c.verb, c.run_key, c.node, c.argument, c.requested_by, c.reason, r.dataset,
-               a.attempt, a.state, a.cluster, r.priority
+               a.attempt, a.state, a.cluster, r.priority, p.cluster
           FROM owl_command c
           JOIN owl_run r ON r.run_key = c.run_key
           LEFT JOIN LATERAL (
             SELECT attempt, state, cluster, schedd FROM owl_attempt a
              WHERE a.run_key = c.run_key ORDER BY attempt DESC LIMIT 1) a ON true
+          LEFT JOIN LATERAL (
+            SELECT cluster FROM owl_attempt b
+             WHERE b.run_key = c.run_key AND b.attempt < a.attempt AND b.state = 'live'
+               AND b.cluster IS NOT NULL ORDER BY attempt DESC LIMIT 1) p ON true
          WHERE c.state = 'wanted' AND (a.schedd IS NULL OR a.schedd = %(schedd)s)
            AND NOT c.id = ANY(%(waiting)s::bigint[])
          ORDER BY c.id LIMIT %(limit)s
@@ -96,6 +102,7 @@ def open_commands(
             attempt_state=None if row[9] is None else AttemptState(row[9]),
             cluster=row[10],
             run_priority=row[11],
+            predecessor=row[12],
         )
         for row in cursor.fetchall()
     ]

@@ -51,20 +51,24 @@ def execute(command: Command, bindings: Bindings) -> Answer:
             node_name(command.node)
     except InvalidName as error:
         return Answer(CommandState.FAILED, error.message)
-    if command.attempt_state in {AttemptState.WANTED, AttemptState.CLEARING}:
-        return _before_submission(command)
     if command.attempt_state is AttemptState.SUBMITTING:
         return Answer(CommandState.WANTED, "The run is being submitted; OWL tries again.")
-    if command.cluster is None:
-        return Answer(CommandState.FAILED, f"{_subject(command)} has no job in HTCondor.")
     try:
+        if command.attempt_state in {AttemptState.WANTED, AttemptState.CLEARING}:
+            return _before_submission(command, bindings)
+        if command.cluster is None:
+            return Answer(CommandState.FAILED, f"{_subject(command)} has no job in HTCondor.")
         return _in_queue(command, command.cluster, bindings)
     except BindingsError as error:
         return Answer(CommandState.FAILED, f"HTCondor refused: {error}")
 
 
-def _before_submission(command: Command) -> Answer:
+def _before_submission(command: Command, bindings: Bindings) -> Answer:
     if command.node is None and command.verb is CommandVerb.REMOVE:
+        if command.predecessor is not None:
+            # What the new attempt waited for, spared nodes too: nothing of the run may go on.
+            constraint = family_constraint(command.predecessor, bindings)
+            bindings.act(_ACTIONS[command.verb][0], constraint, _reason(command))
         words = f"Removed before it was submitted{_because(command)}."
         return Answer(CommandState.DONE, words, cancels=True)
     if command.node is None and command.verb is CommandVerb.PRIORITY:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from htcondor_operator.condor.bindings import Bindings
+from htcondor_operator.condor.bindings import Bindings, history_before
 from htcondor_operator.condor.run_folder import disk_errors
 from htcondor_operator.vocabulary import AttemptKind, ErrorKind, OwlError
 
@@ -137,7 +137,7 @@ def find_submitted(
     missing = [one for one in wanted if one.key not in found]
     if missing and doubtful:
         earliest = min(one.requested_at for one in missing) - CLOCK_SECONDS
-        stop = f"EnteredCurrentStatus < {int(earliest)}"
+        stop = history_before(earliest)
         found |= _clusters(schedd.history(constraint(missing), ATTRIBUTES, -1, stop))
     return found
 

@@ -157,6 +157,31 @@ def answer(session: Any, cur: Cursor, run_key: int) -> Action | None:
     return action
 
 
+def attach_unstarted(cur: Cursor, dag_run: tuple[str, str]) -> bool:
+    """Bind the nodes of a run that were cleared before they started; whether there were any.
+
+    :func:`answer` does the same, once the scheduler has looked at the run. A node that starts
+    before that would run twice.
+
+    Parameters
+    ----------
+    dag_run
+        ``dag_id`` and ``run_id`` of a running DAG run in which something was cleared.
+    """
+    cur.execute(
+        "SELECT run_key FROM owl_run WHERE dag_id = %s AND run_id = %s AND graph IS NOT NULL",
+        dag_run,
+    )
+    for run in runs.lock_runs(cur, [row[0] for row in cur.fetchall()]).values():
+        tasks = _task_views(cur, run)
+        nodes = runs.load_nodes(cur, run.run_key, run.attempt)
+        cleared = cleared_nodes(nodes, tasks)
+        if cleared and rescues.plan(cur, run, nodes, cleared).action is Action.ATTACH:
+            rescues.rebind(cur, run, {n: tasks[nodes[n].task_id].ti_id for n in cleared})
+            return True
+    return False
+
+
 def _launch_again(cur: Cursor, run: runs.Run) -> Action:
     """Nothing was rendered yet: an attempt that was refused is simply asked for again."""
     if run.attempt_state is None or not run.attempt_state.is_final:

@@ -58,6 +58,7 @@ class HTCondorExecutor(BaseExecutor):
         self._marks_at = 0.0
         self._beat_at = 0.0
         self._cleared_at = 0.0
+        self._cleared: set[turns.RunKey] = set()
         # What depends on their failed nodes is the scheduler's to decide.
         self._failed: set[turns.RunKey] = set()
 
@@ -121,6 +122,7 @@ class HTCondorExecutor(BaseExecutor):
             lambda session, cur: self._mirror(session, cur, since),
             lambda _session, cur: self._end_marked(cur),
             lambda _session, cur: self._wake(cur),
+            self._attach,
         )
         problems: list[str] = []
         busy = False
@@ -201,12 +203,26 @@ class HTCondorExecutor(BaseExecutor):
         """Have the scheduler look where it has something to decide (see ``wake_runs``)."""
         wanted = self._failed | turns.ended_runs(cur) | turns.ordinary_runs(cur)
         if time.monotonic() - self._cleared_at > CLEARED_PASS_S:
-            wanted |= turns.cleared_runs(cur)
+            self._cleared = turns.cleared_runs(cur)
+            wanted |= self._cleared
             self._cleared_at = time.monotonic()
         if wanted:
             turns.wake_runs(cur, sorted(wanted))
         turns.set_turns(turns.waiting_runs(cur))
         self._failed = set()
+
+    def _attach(self, session: Session, cur: Cursor) -> None:
+        """Answer clears of what has not started: it may start before the scheduler looks."""
+        cleared, self._cleared = self._cleared, set()
+        for dag_run in sorted(cleared):
+            try:
+                with session.begin_nested():
+                    attached = clears.attach_unstarted(cur, dag_run)
+            except Exception:  # one bad run must not stop the others
+                self.log.exception("the clear of %s is answered by way of the scheduler", dag_run)
+            else:
+                if attached:
+                    self.log.info("%s was cleared before its nodes started: attach", dag_run)
 
     def _mirror(self, session: Session, cur: Cursor, since: datetime) -> None:
         mine = self.alias

@@ -32,11 +32,14 @@ class Api:
         ``http://host:port``.
     user, password
         Of the SimpleAuthManager.
+    timeout
+        Seconds to wait for an answer.
     """
 
     address: str
     user: str
     password: str = field(repr=False)
+    timeout: float = TIMEOUT
     _token: str = field(default="", repr=False)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
@@ -67,7 +70,7 @@ class Api:
                 problem = "has import errors"
             except ApiError as error:
                 problem = error.message
-                if error.status != 404:
+                if error.status not in {0, 404}:
                     raise
             if time.monotonic() > end:
                 errors = self.call("GET", "/importErrors")["import_errors"]
@@ -85,7 +88,7 @@ class Api:
             headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=self.timeout) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             words = error.read()[:500].decode(errors="replace")

@@ -155,7 +155,11 @@ class Postgres:
     def ready(self) -> bool:
         """Whether the server accepts connections."""
         command = [str(program("pg_isready")), "-q", "-t", "3", "-d", self.url()]
-        return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
+        try:
+            done = subprocess.run(command, capture_output=True, check=False, timeout=10)
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
 
     def execute(self, sql: str, database: str = "postgres") -> None:
         """Run statements, each in its own transaction."""
