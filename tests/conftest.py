@@ -13,10 +13,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from htcondor_operator.condor.install import ensure_condor
 from htcondor_operator.condor.pool import PersonalPool
 from htcondor_operator.launcher.postgres import THROWAWAY, Postgres
+
+# Airflow writes its configuration there when it is first imported, and not in one step: workers
+# that begin at the same moment would read half a file.
+if "AIRFLOW_HOME" in os.environ and "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["AIRFLOW_HOME"] += f"/{os.environ['PYTEST_XDIST_WORKER']}"
+
+# Whether a change may land must not depend on chance: every run tries the same examples, which
+# change with the test alone. Nor on the machine: it may pause for seconds within any example.
+settings.register_profile(
+    "owl", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("owl")
 
 
 def _cache() -> Path:

@@ -39,7 +39,7 @@ class Owl:
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         assert code is None or done.returncode == code, done.stdout + done.stderr

@@ -20,19 +20,29 @@ import pytest
 from htcondor_operator.launcher.home import Home
 from tests.conftest import _cache
 from tests.e2e.live_stack import (
-    PATIENCE,
     ROOT,
     Stack,
     install_alerts,
     install_templates,
     share_environment,
+    until,
     variables_of,
 )
 
+LONGEST_S = 1500
+"""A test may wait for the stack to start, or for all those that run beside one another."""
 Case = Callable[[Stack], None]
+HERE = Path(__file__).parent
 BESIDE = "run_beside_others"
 AT_ONCE = 16
 """Cases that run beside one another: with all of them two cores kept each waiting for minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test of this folder that time."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None and HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(LONGEST_S))
 
 
 def beside(case: Case) -> Callable[..., None]:
@@ -44,7 +54,7 @@ def beside(case: Case) -> Callable[..., None]:
 
     setattr(test, BESIDE, case)
     del test.__wrapped__  # pytest would ask for the case's own arguments
-    return pytest.mark.e2e(pytest.mark.timeout(600)(test))
+    return pytest.mark.e2e(test)
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +110,8 @@ def outcomes(stack: Stack, request: pytest.FixtureRequest) -> Iterator[dict[str,
 
 @pytest.fixture
 def alone(stack: Stack, outcomes: dict[str, Future[None]]) -> Stack:
-    """The stack, once nothing else goes on in it."""
-    wait(outcomes.values(), timeout=3 * PATIENCE)
+    """The stack, once nothing else goes on in it and it has got over what the last test did."""
+    _, left = wait(outcomes.values(), timeout=LONGEST_S / 2)
+    assert not left, f"{len(left)} cases that run beside others are not over"
+    until("every service is healthy", stack.is_healthy, every=1)
     return stack

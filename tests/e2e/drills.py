@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import Counter
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
-from htcondor_operator.launcher.api import Api
+from htcondor_operator.launcher.api import Api, ApiError
 from tests.e2e.live_stack import PATIENCE, Stack, until
 
 NODES = ("A", "B", "C", "D", "E")
 CLEARED = "post_clear_task_instances"
+AGAIN = 5
+DATABASE = "Database error"
+"""Airflow's reason where PostgreSQL has rolled its statement back."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -34,10 +39,10 @@ class Drill:
 
     # ------------------------------------------------------------- the cause of what happens
 
-    def will_fail(self, *nodes: str, code: int = 3) -> None:
-        """Let nodes fail."""
+    def will_fail(self, *nodes: str, code: int = 3, once: bool = False) -> None:
+        """Let nodes fail, until they are mended or once only."""
         for node in nodes:
-            self._file(node, "fail").write_text(f"{code}\n")
+            self._file(node, "fail").write_text(f"{code} once\n" if once else f"{code}\n")
 
     def mend(self, *nodes: str) -> None:
         """Take the cause of failure away."""
@@ -67,8 +72,8 @@ class Drill:
 
     def clear(self, *nodes: str, downstream: bool = False, by: Api | None = None) -> list[str]:
         """Clear task instances; return the ids of those that were."""
-        answer = (by or self.stack.operator).call(
-            "POST",
+        answer = self._press(
+            by or self.stack.operator,
             f"/dags/{self.workflow}/clearTaskInstances",
             {
                 "dry_run": False,
@@ -83,7 +88,24 @@ class Drill:
     def clear_all(self) -> None:
         """Clear the whole run."""
         body = {"dry_run": False, "only_failed": False}
-        self.stack.operator.call("POST", f"{self.path}/clear", body)
+        self._press(self.stack.operator, f"{self.path}/clear", body)
+
+    def _press(self, user: Api, path: str, body: object) -> Any:
+        """Send a clear; again when Airflow has changed nothing and says so, as a person would.
+
+        Airflow's clear locks nothing: it may meet the executor's reset of the same tasks (409), or
+        the scheduler's look at the same run (a deadlock: 500, rolled back).
+        """
+        for _ in range(AGAIN):
+            try:
+                return user.call("POST", path, body)
+            except ApiError as error:
+                lost = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
+                rolled_back = lost and DATABASE in error.message
+                if not rolled_back and error.status != HTTPStatus.CONFLICT:
+                    raise
+                time.sleep(0.2)
+        return user.call("POST", path, body)
 
     def mark(self, node: str, state: str = "success") -> None:
         """Mark a task instance."""

@@ -24,7 +24,7 @@ from htcondor_operator.launcher.home import Home, load_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_TEMPLATES = Path(__file__).parent / "templates"
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 
 def until(what: str, look: Callable[[], Any], timeout: float = PATIENCE, every: float = 0.3) -> Any:
@@ -70,7 +70,7 @@ class Stack:
     def user(self, name: str = "operator") -> Api:
         """Log in."""
         passwords = load_secrets(self.home).passwords
-        return Api(self.environment["AIRFLOW__API__BASE_URL"], name, passwords[name])
+        return Api(self.environment["AIRFLOW__API__BASE_URL"], name, passwords[name], timeout=90)
 
     @cached_property
     def operator(self) -> Api:
@@ -80,13 +80,13 @@ class Stack:
     def sql(self, text: str, **values: Any) -> list[dict[str, Any]]:
         """Ask the blackboard."""
         url = self.environment["OWL_DATABASE_URL"]
-        with closing(psycopg2.connect(url, connect_timeout=5)) as connection:
+        with closing(psycopg2.connect(url, connect_timeout=60)) as connection:
             connection.autocommit = True
             with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
                 cursor.execute(text, values)
                 return [dict(row) for row in cursor.fetchall()]
 
-    def owl(self, *words: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    def owl(self, *words: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
         """Run ``./owl WORDS``."""
         return subprocess.run(
             [str(ROOT / "owl"), *words],
@@ -102,6 +102,10 @@ class Stack:
         answer = self.owl("status", "--json")
         services: dict[str, dict[str, Any]] = json.loads(answer.stdout)["services"]
         return services
+
+    def is_healthy(self) -> bool:
+        """Whether every service is."""
+        return all(word["healthy"] for word in self.services().values())
 
 
 def variables_of(home: Path, templates: Path, cache: Path) -> dict[str, str]:

@@ -123,7 +123,6 @@ def test_broken_templates_leave_the_other_workflows_alone(stack: Stack) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(600)
 def test_full_disk_is_named_and_leaves_no_half_run_folder(alone: Stack) -> None:
     # The gateway gets no room for files of more than a few bytes: to it the disk is full.
     drill = Drill(alone, "full")

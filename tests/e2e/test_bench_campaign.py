@@ -9,7 +9,7 @@ from tests.e2e.live_stack import Stack
 @beside
 def test_a_small_campaign_measures_both_sides_and_loses_nothing(stack: Stack):
     words = ("bench", "campaign", "--datasets", "2", "--pairs", "1", "--json")
-    done = stack.owl(*words, timeout=500)
+    done = stack.owl(*words, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
     assert (told["lost"], told["duplicated"]) == (0, 0)

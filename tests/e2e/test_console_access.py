@@ -14,6 +14,12 @@ from tests.e2e.drills import Drill
 from tests.e2e.live_stack import Stack
 
 SENTENCE = "28 preview_error: The preview could not be made."
+OPENS = {
+    "Rescue": "[role=dialog]",
+    **dict.fromkeys(("Controls of", "Status"), "[role=menu]"),
+    **dict.fromkeys(("Columns", "Views"), "[data-scope=popover][data-state=open][role=dialog]"),
+}
+"""What is there once that was pressed."""
 MOST_STEPS = 150
 """So many times Tab is pressed for what has to be near."""
 
@@ -132,6 +138,8 @@ def test_no_page_breaks_the_rules_of_accessibility(stack: Stack) -> None:
                 page.get_by_label(re.compile(f"^{press}")).or_(
                     page.get_by_role("button", name=press, exact=True)
                 ).first.click()
+                if opened := OPENS.get(press):
+                    page.locator(opened).first.wait_for()
                 look(page, broken, f"{place}, {press}")
                 page.keyboard.press("Escape")
         task = f"dags/drill/runs/{name}"

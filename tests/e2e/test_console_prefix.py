@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import tempfile
 import urllib.request
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import expect
 
+from htcondor_operator.launcher.ports import any_free
 from tests.e2e.browser import Console, console, log_in
 from tests.e2e.conftest import beside
 from tests.e2e.drills import Drill
@@ -143,9 +143,7 @@ def product(stack: Stack) -> str:
 @contextmanager
 def behind_a_proxy(stack: Stack) -> Iterator[str]:
     """Run another API server on the stack's database, behind a proxy; give the proxy's address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = any_free()
     with (
         tempfile.TemporaryDirectory() as folder,
         proxy(Path(folder), PREFIX, port) as address,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from htcondor_operator.alerts.configuration import load_alerting
 from htcondor_operator.alerts.poller import AlertPoller
 from htcondor_operator.alerts.sending import Sent, send_due
 from htcondor_operator.blackboard.link import Link
+from htcondor_operator.launcher.ports import any_free
 from htcondor_operator.queue.pollers.kinds import RoundResult
 from htcondor_operator.settings import Settings
 from tests.integration.deliveries_support import execute, rows
@@ -48,10 +48,7 @@ class Mailbox:
 def mail_server() -> Iterator[tuple[Mailbox, Controller]]:
     """A real SMTP server on a free port."""
     mailbox = Mailbox()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=any_free())
     controller.start()
     try:
         yield mailbox, controller
@@ -64,8 +61,8 @@ class Receiver:
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
-        self.times: list[float] = []
-        self.paths: list[str] = []
+        self.got: list[tuple[str, dict[str, Any]]] = []
+        """To which path what was sent: several may come at the same moment."""
         self.silent = threading.Event()
         self.headers: list[dict[str, str]] = []
         self.status = 200
@@ -83,9 +80,8 @@ def http_server() -> Iterator[Receiver]:
             while receiver.silent.is_set():
                 time.sleep(0.05)
             if receiver.status == 200:
-                receiver.bodies.append(json.loads(body))
-                receiver.times.append(time.monotonic())
-                receiver.paths.append(self.path)
+                receiver.got.append((self.path, json.loads(body)))
+                receiver.bodies.append(receiver.got[-1][1])
                 receiver.headers.append(dict(self.headers))
             self.send_response(receiver.status)
             if receiver.status in (301, 302):

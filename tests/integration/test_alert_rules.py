@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,7 +142,9 @@ def test_pollers(site: Site) -> None:
     assert opens(site, "poller_stale")["title"] == "JIT has never looked"
     site.execute("DELETE FROM owl_daemon")
     site.execute(beat, state="running", age=301, e=None)
-    assert opens(site, "poller_stale")["title"] == "JIT has not looked for 301 s"
+    said = re.fullmatch(r"JIT has not looked for (\d+) s", opens(site, "poller_stale")["title"])
+    assert said
+    assert 301 <= int(said[1]) < 3600
     site.execute(beat, state="failing", age=1, e="no folder")
     assert opens(site, "poller_stale")["title"] == "JIT fails: no folder"
     site.execute(beat, state="running", age=301, e=None)
@@ -358,6 +361,7 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
+@pytest.mark.timeout(600)
 def test_the_dag_looks_and_tells(
     site: Site, airflow_database: str, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -381,7 +385,7 @@ def test_the_dag_looks_and_tells(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=540,
         check=False,
     )
     (told,) = receiver.bodies or [pytest.fail(done.stdout[-6000:] + done.stderr[-3000:])]

@@ -36,7 +36,9 @@ def test_a_small_console_is_measured(postgres: Postgres, tmp_path: Path) -> None
     assert bench.returncode == 0, bench.stderr
     told = json.loads(bench.stdout)
     assert told["nodes"] == 18_000
-    assert 0 < told["page_ms"] < told["slowest_ms"]
+    # Which is larger is chance: the one is of all answers, the other of medians.
+    assert told["page_ms"] > 0
+    assert told["slowest_ms"] > 0
     assert len(told["detail"]["slowest"]) == 20
     assert set(told["p95_ms_by_page"]) == {
         "flow", "run", "errors", "queue", "history", "pollers", "campaigns", "campaign", "pool",

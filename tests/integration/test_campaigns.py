@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -240,14 +239,16 @@ def test_ten_thousand_in_one_transaction(db, capsys, tmp_path):
     code, out, _ = owl(capsys, *words, "--dry-run")
     assert json.loads(out)["added"] == 10_000
     assert execute(db, "SELECT count(*) FROM owl_queue") == [(0,)]
-    begin = time.monotonic()
     code, out, _ = owl(capsys, *words)
     assert (code, json.loads(out)["added"]) == (0, 10_000)
-    assert time.monotonic() - begin < 20
-    begin = time.monotonic()
+    # In how many transactions the rows were written, and by how many statements of these.
+    ((transactions, statements),) = execute(
+        db, "SELECT count(DISTINCT xmin::text), count(DISTINCT cmin::text) FROM owl_queue"
+    )
+    assert transactions == 1
+    assert statements < 100
     code, out, _ = owl(capsys, "campaign", "status", "big", "--json")
     assert json.loads(out)["counts"]["waiting"] == 10_000
-    assert time.monotonic() - begin < 5
 
 
 def test_the_command_line(db, capsys, tmp_path):

@@ -61,6 +61,7 @@ def test_the_plugin_registers_the_names_that_the_bundle_sets() -> None:
     assert sorted(re.findall(r'^  "(OWL[^"]*)":', apps, re.MULTILINE)) == sorted(registered)
 
 
+@pytest.mark.timeout(900)  # all tests of the console run, and its packages are installed
 @pytest.mark.skipif(
     not (shutil.which("node") and shutil.which("npm")), reason="node and npm are missing"
 )

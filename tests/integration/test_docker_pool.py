@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,13 +22,14 @@ import pytest
 from htcondor_operator.blackboard import runs
 from htcondor_operator.condor.install import Condor, ensure_condor
 from htcondor_operator.condor.pool import stop_master
+from htcondor_operator.launcher.ports import any_free
 from htcondor_operator.launcher.postgres import Postgres
 from htcondor_operator.vocabulary import AttemptKind
 
 ROOT = Path(__file__).parents[2]
 ENTRY = ROOT / "docker" / "entry.py"
 
-pytestmark = [pytest.mark.pool, pytest.mark.database]
+pytestmark = [pytest.mark.pool, pytest.mark.database, pytest.mark.timeout(900)]
 
 
 @dataclass
@@ -108,12 +108,6 @@ def wait_until(what: Callable[[], bool], seconds: float) -> bool:
     return False
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def site(state_dir: Path, postgres: Postgres, new_database: Callable[[], str]) -> Iterator[Site]:
     cache = Path(os.environ.get("OWL_CACHE") or Path.home() / ".cache" / "owl").absolute()
@@ -121,12 +115,12 @@ def site(state_dir: Path, postgres: Postgres, new_database: Callable[[], str]) -
     for name in ("tokens", "runs"):
         (folder / name).mkdir(parents=True)
     subprocess.run([str(ROOT / "docker" / "make-secrets"), str(folder / "secrets")], check=True)
-    site = Site(folder, new_database(), ensure_condor(cache / "condor", print), free_port())
+    site = Site(folder, new_database(), ensure_condor(cache / "condor", print), any_free())
     try:
         for role in ("central", "access", "execute"):
             site.start(role)
         for role in site.masters:
-            good = wait_until(lambda role=role: site.health(role)[0] == 0, 60)
+            good = wait_until(lambda role=role: site.health(role)[0] == 0, 180)
             assert good, f"{role}: {site.health(role)}\n{site.words()}"
         yield site
     finally:
@@ -149,7 +143,7 @@ def test_a_workflow_runs_across_the_machines(site: Site) -> None:
             cursor.execute("SELECT state FROM owl_run WHERE run_key = %s", (key,))
             return str((cursor.fetchone() or ("",))[0])
 
-    assert wait_until(lambda: state() in {"done", "failed"}, 90), site.words()
+    assert wait_until(lambda: state() in {"done", "failed"}, 240), site.words()
     assert state() == "done", site.words()
 
 

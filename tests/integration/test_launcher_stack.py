@@ -11,7 +11,7 @@ import psutil
 import pytest
 from owl_site import Owl
 
-pytestmark = [pytest.mark.pool, pytest.mark.database, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.pool, pytest.mark.database, pytest.mark.timeout(900)]
 
 
 def _until(what, seconds: float = 60):
@@ -34,8 +34,9 @@ def owl(state_dir: Path) -> Iterator[Owl]:
 
 
 def test_every_service_is_healthy(owl: Owl):
-    told = owl.status()
-    assert told["healthy"]
+    # A probe that the machine kept from answering in time is asked again.
+    told = _until(lambda: (told := owl.status())["healthy"] and told)
+    assert told, owl.status()
     names = {"postgres", "condor", "gateway", "mirror", "scheduler", "api-server", "triggerer"}
     assert names <= told["services"].keys()
     assert told["lost"] == 0
@@ -50,25 +51,34 @@ def test_a_second_up_starts_nothing(owl: Owl):
 def test_nothing_listens_beyond_the_loopback(owl: Owl):
     pids = [s["pid"] for s in owl.status()["services"].values() if s["pid"]]
     family = [c for pid in pids for c in [psutil.Process(pid), *psutil.Process(pid).children(True)]]
-    listening = [
-        link.laddr.ip
-        for process in family
-        for link in process.net_connections(kind="inet")
-        if link.status == psutil.CONN_LISTEN
-    ]
+    listening = [ip for process in family for ip in _listening(process)]
     assert listening
     assert set(listening) == {"127.0.0.1"}
 
 
+def _listening(process: psutil.Process) -> list[str]:
+    """The addresses at which a process listens; none if it has ended meanwhile."""
+    try:
+        links = process.net_connections(kind="inet")
+    except psutil.Error:
+        if _gone(process):
+            return []
+        raise
+    return [link.laddr.ip for link in links if link.status == psutil.CONN_LISTEN]
+
+
 def test_a_killed_service_comes_back(owl: Owl):
-    pid = owl.status()["services"]["mirror"]["pid"]
+    before = owl.status()["services"]["mirror"]
+    pid = before["pid"]
     os.kill(pid, signal.SIGKILL)
 
     def back() -> bool:
         mirror = owl.status()["services"]["mirror"]
-        return mirror["healthy"] and mirror["pid"] != pid and mirror["restarts"] == 1
+        return (
+            mirror["healthy"] and mirror["pid"] != pid and mirror["restarts"] > before["restarts"]
+        )
 
-    assert _until(back), owl("logs", "mirror")
+    assert _until(back, 180), owl("logs", "mirror")
 
 
 def _gone(process: psutil.Process) -> bool:
@@ -83,8 +93,8 @@ def test_a_killed_scheduler_leaves_no_workers(owl: Owl):
     workers = _until(lambda: psutil.Process(scheduler).children(recursive=True))
     assert workers
     os.kill(scheduler, signal.SIGKILL)
-    assert _until(lambda: all(_gone(worker) for worker in workers), 30)
-    assert _until(lambda: owl.status()["services"]["scheduler"]["healthy"], 90)
+    assert _until(lambda: all(_gone(worker) for worker in workers), 120)
+    assert _until(lambda: owl.status()["services"]["scheduler"]["healthy"], 240)
 
 
 def test_commands_run_in_the_environment(owl: Owl):
@@ -101,9 +111,9 @@ def test_an_unknown_log_names_those_that_exist(owl: Owl):
 def test_a_killed_supervisor_leaves_nothing_that_down_does_not_find(owl: Owl):
     told = json.loads((owl.home / "run" / "supervisor.json").read_text())
     os.kill(told["pid"], signal.SIGKILL)
-    assert _until(lambda: not owl.status()["up"], 10)
+    assert _until(lambda: not owl.status()["up"], 60)
     owl("down")
-    assert _until(lambda: not owl.processes(), 10), owl.processes()
+    assert _until(lambda: not owl.processes(), 60), owl.processes()
 
 
 def test_a_failing_service_is_named_with_its_last_words(owl: Owl):

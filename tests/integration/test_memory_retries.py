@@ -28,7 +28,7 @@ print("request", request, flush=True)
 word, number = step.split("-")
 if word == "EAT":  # pages are touched: only these count
     block = bytearray(b"x") * (int(number) << 20)
-    time.sleep(90 if request < int(number) else 0.1)
+    time.sleep(600 if request < int(number) else 0.1)
 elif word == "WANT":
     sys.exit(0 if request >= int(number) else 32)
 elif word == "NEVER":
@@ -88,6 +88,7 @@ def outputs(folder: Path, node: str) -> list[str]:
     return [p.read_text().strip() for p in sorted((folder / "logs").glob(f"{node}.*.out"))]
 
 
+@pytest.mark.timeout(600)
 def test_more_memory_after_too_little(
     pool: PersonalPool, bindings: Bindings, board: Board, dag: Path, run_dir: Path
 ) -> None:
@@ -95,7 +96,7 @@ def test_more_memory_after_too_little(
     dag.write_text(dag.read_text().replace("My.OwlRun = 0", f"My.OwlRun = {run}"))
     with mirror(pool, board.url, run_dir / "home", "--reconcile", "1"):
         submit(bindings, dag, run)
-        until(lambda: board.run_state(run) in ("done", "failed"), 120, lambda: board.states(run))
+        until(lambda: board.run_state(run) in ("done", "failed"), 480, lambda: board.states(run))
     nodes = board.nodes(run)
     # One try of each node: DAGMan has seen no failure of those that ran again.
     assert set(nodes) == {(n, 0) for n in ("EAT", "WANT", "NEVER", "OTHER")}

@@ -216,7 +216,7 @@ def test_dag_test_does_a_round(airflow_database: str, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert "ended success" in done.stdout, done.stdout + done.stderr

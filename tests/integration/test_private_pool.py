@@ -65,7 +65,7 @@ def test_a_dag_runs_and_its_events_carry_the_attributes(pool: PersonalPool, run_
         text = pool.event_log.read_text()
         return "TriggerEventTypeNumber = 5\n" in text and f"005 ({cluster:03d}." in text
 
-    assert _wait(finished, 60), pool.event_log.read_text()[-2000:]
+    assert _wait(finished, 180), pool.event_log.read_text()[-2000:]
     text = pool.event_log.read_text()
     assert 'DAGNodeName = "B"' in text
     assert "OwlRun = 7" in text

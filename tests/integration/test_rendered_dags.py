@@ -14,7 +14,7 @@ from htcondor_operator.condor.pool import PersonalPool
 from htcondor_operator.dagman.render import render, sample_context
 from htcondor_operator.dagman.workflows import load_workflows
 
-pytestmark = pytest.mark.pool
+pytestmark = [pytest.mark.pool, pytest.mark.timeout(900)]
 
 WORKFLOWS = load_workflows(Path(__file__).parents[2] / "include" / "templates")
 
@@ -41,7 +41,7 @@ def tool(pool: PersonalPool, *words: str, cwd: Path) -> str:
         env=pool.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -52,7 +52,7 @@ def submit(pool: PersonalPool, dag: Path, *options: str) -> None:
     tool(pool, "condor_submit_dag", *options, dag.name, cwd=dag.parent)
 
 
-def end_of(dag: Path, timeout: float = 150) -> str:
+def end_of(dag: Path, timeout: float = 360) -> str:
     """Wait for DAGMan's end and return the last line of its log that tells its exit code."""
     log = dag.with_name(f"{dag.name}.dagman.out")
     limit = time.monotonic() + timeout
@@ -65,16 +65,24 @@ def end_of(dag: Path, timeout: float = 150) -> str:
     raise AssertionError(f"{log} does not end:\n{text[-3000:]}")
 
 
-def history(pool: PersonalPool, dag: Path) -> list[dict[str, Any]]:
+def history(pool: PersonalPool, dag: Path, jobs: int) -> list[dict[str, Any]]:
+    """Return what the schedd's history says of so many jobs.
+
+    The schedd may write it after DAGMan, which reads of a job's end in the job's log, has ended.
+    """
     names = (
         "DAGNodeName,JobPrio,Out,Err,UserLog,Arguments,OwlRun,OwlDataset,OwlFileset,ExitCode,"
         "ClusterId"
     )
     constraint = f'DAGNodeName isnt undefined && Iwd == "{dag.parent}"'
     words = ("condor_history", "-json", "-attributes", names, "-constraint", constraint)
-    out = tool(pool, *words, cwd=dag.parent)
-    found: list[dict[str, Any]] = json.loads(out or "[]")
-    return found
+    limit = time.monotonic() + 60
+    while True:
+        out = tool(pool, *words, cwd=dag.parent)
+        found: list[dict[str, Any]] = json.loads(out or "[]")
+        if len(found) >= jobs or time.monotonic() > limit:
+            return found
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("name", sorted(WORKFLOWS))
@@ -93,7 +101,7 @@ def test_association_runs_through_dagman(pool: PersonalPool, run_dir: Path) -> N
     )
     submit(pool, dag, "-priority", "100")
     assert end_of(dag) == "0"
-    jobs = {job["DAGNodeName"]: job for job in history(pool, dag)}
+    jobs = {job["DAGNodeName"]: job for job in history(pool, dag, 2 * 4 + 6)}
     assert len(jobs) == 2 * 4 + 6
     member = jobs["RF_2"]
     assert member["Arguments"].startswith(
@@ -124,7 +132,7 @@ def test_drill_fails_on_demand_and_is_rescued(pool: PersonalPool, run_dir: Path)
     ran = (control / "drill001.ran").read_text().split("\n")
     assert {"A done", "B failed", "C done"} < set(ran)
     assert not any(line.startswith(("D", "E")) for line in ran)
-    failed = next(job for job in history(pool, dag) if job["DAGNodeName"] == "B")
+    failed = next(job for job in history(pool, dag, 3) if job["DAGNodeName"] == "B")
     assert failed["ExitCode"] == 27
     assert "was told to fail" in (run_dir / failed["Err"]).read_text()
 

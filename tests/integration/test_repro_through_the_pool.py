@@ -83,6 +83,7 @@ def ended(board: Board, run: int) -> bool:
     return board.run_state(run) in ("done", "failed")
 
 
+@pytest.mark.timeout(900)
 def test_repro_of_a_single_an_association_and_a_receipt(
     pool: PersonalPool, bindings: Bindings, board: Board, site: Site, run_dir: Path
 ) -> None:
@@ -109,7 +110,7 @@ def test_repro_of_a_single_an_association_and_a_receipt(
         jitter = launch(bindings, board, site, run_dir, "eng_jitter", members[0], {})
         until(
             lambda: all(ended(board, run) for run in (repro, mixed, dan, jitter)),
-            180,
+            360,
             lambda: [board.states(run) for run in (repro, mixed, dan, jitter)],
         )
         assert board.run_state(jitter) == "done", board.states(jitter)
@@ -117,12 +118,12 @@ def test_repro_of_a_single_an_association_and_a_receipt(
         assert board.run_state(mixed) == "done", board.states(mixed)
         assert board.nodes(dan)["DAN", 0]["exit_code"] == 49
         again = launch(bindings, board, site, run_dir, "acs_asn_repro", name, {"members": members})
-        until(lambda: ended(board, again), 120, lambda: board.states(again))
+        until(lambda: ended(board, again), 240, lambda: board.states(again))
         assert board.run_state(again) == "done", board.states(again)
-        until(lambda: len(catalogued(board, "night7")) == 2, 5)
+        until(lambda: len(catalogued(board, "night7")) == 2, 60)
         # What releases an exposure that waits for it.
-        until(lambda: f"{members[0]}_jit.fits" in catalogued(board, members[0]), 5)
-        until(lambda: f"{name}_preview.png" in catalogued(board, name), 5)
+        until(lambda: f"{members[0]}_jit.fits" in catalogued(board, members[0]), 60)
+        until(lambda: f"{name}_preview.png" in catalogued(board, name), 60)
 
     # The same references and software: the same products, which stay those of who made them.
     assert site.archived(single, f"{single}_flt.fits").read_bytes() == before

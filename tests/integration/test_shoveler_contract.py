@@ -32,4 +32,4 @@ def test_scenarios_of_the_shoveler(airflow_database, state_dir):
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-3000:]
     assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
+    assert " skipped" not in done.stdout

@@ -107,6 +107,20 @@ def test_a_node_counts_once_when_it_is_submitted_and_ends_well_once():
     assert tally.duplicated() == 0
 
 
+def test_an_event_without_the_jobs_ad_counts_for_its_job():
+    bare = JobEvent(
+        cluster=7,
+        proc=0,
+        type=EventType.TERMINATED,
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        facts={"ReturnValue": 0},
+        node=None,
+        dagman=None,
+    )
+    assert tally_of(event(EventType.SUBMIT), bare).done == {NodeKey("a", "N1"): 1}
+    assert tally_of(bare).done == {}
+
+
 def test_a_bad_end_is_a_loss_and_a_second_job_a_duplicate():
     tally = tally_of(
         event(EventType.SUBMIT),

@@ -16,7 +16,7 @@ from calibration.arrays.median import grown, median, minmed, network
 VALUES = st.floats(-1e6, 1e6, width=32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 9).flatmap(lambda n: arrays(np.float32, (n, 5, 7), elements=VALUES)))
 def test_the_median_is_numpys(cube: np.ndarray) -> None:
     before = cube.copy()
@@ -54,7 +54,7 @@ def slow_minmed(
     return min(values) if (middle - min(values)) * time > limit else middle
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     arrays(np.float32, (4,), elements=st.floats(-1, 200, width=32)),
     arrays(bool, (4,)),

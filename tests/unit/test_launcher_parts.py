@@ -54,6 +54,13 @@ def test_a_taken_port_is_changed_but_not_under_a_running_service(tmp_path: Path)
         assert ports.choose("api", file) != port
 
 
+def test_a_new_port_is_none_the_kernel_gives_to_others():
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    chosen = {ports.any_free() for _ in range(20)}
+    assert len(chosen) > 1
+    assert all(ports.LOWEST <= port < first for port in chosen)
+
+
 def test_a_damaged_file_of_ports_is_made_anew(tmp_path: Path):
     file = tmp_path / "ports.json"
     file.write_text("{")

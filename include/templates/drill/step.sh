@@ -3,7 +3,8 @@
 #
 # In the folder CONTROL, read while the job runs:
 #   DATASET.NODE.wait   the job waits until the file is gone
-#   DATASET.NODE.fail   the job fails; the file's first word is the exit code (1 when empty)
+#   DATASET.NODE.fail   the job fails; the file's first word is the exit code (1 when empty),
+#                       "once" as its second takes the file away
 #   DATASET.ran         every start and end is written here, one line each
 # Whoever removes the .fail file has mended the cause: the next try succeeds.
 set -u
@@ -17,10 +18,11 @@ echo "drill: $node of $dataset on $(uname -n)"
 while [ -e "$control/$dataset.$node.wait" ]; do sleep 0.1; done
 sleep "$pause"
 if [ -e "$control/$dataset.$node.fail" ]; then
-    code=
-    read -r code _ <"$control/$dataset.$node.fail" || :
+    code= times=
+    read -r code times _ <"$control/$dataset.$node.fail" || :
     echo "drill: $node was told to fail by $control/$dataset.$node.fail" >&2
     echo "$node failed" >>"$ran"
+    [ "$times" != once ] || rm "$control/$dataset.$node.fail"
     exit "${code:-1}"
 fi
 echo "$node done" >>"$ran"

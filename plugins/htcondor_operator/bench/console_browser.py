@@ -23,7 +23,7 @@ from typing import Any
 from htcondor_operator.bench.scratch_database import airflow_environment
 from htcondor_operator.bench.watch import Say
 from htcondor_operator.blackboard.connection import connect_url
-from htcondor_operator.launcher.ports import is_free
+from htcondor_operator.launcher.ports import any_free
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
 LOADS = 5
@@ -181,7 +181,7 @@ def _refreshes(page: Any, url: str) -> list[float]:
 @contextmanager
 def _server(url: str, say: Say) -> Iterator[str]:
     """Run Airflow's web server on a free port, with one user."""
-    port = next(port for port in range(28_480, 28_980) if is_free(port))
+    port = any_free()
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="owl-bench-") as folder:
         passwords = Path(folder) / "passwords.json"

@@ -117,6 +117,8 @@ class Tally:
     done: dict[NodeKey, int] = field(default_factory=dict)
     dagmans: dict[str, set[int]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
+    jobs: dict[int, tuple[str, int | None, str | None]] = field(default_factory=dict)
+    """Dataset, DAGMan and node of each cluster: not every event comes with the job's ad."""
     last_launch: float = 0.0
 
     def duplicated(self) -> int:

@@ -69,8 +69,9 @@ def scratch_database(server: str, say: Say) -> Iterator[str]:
         The new database's URL.
     """
     name = PREFIX + uuid.uuid4().hex[:12]
-    _command(server, "CREATE DATABASE {}", name)
     try:
+        # In here: it may be there although we were stopped before the server's answer.
+        _command(server, "CREATE DATABASE {}", name)
         url = beside(server, name)
         say(f"database {name}: Airflow's tables and OWL's")
         _migrate(url)

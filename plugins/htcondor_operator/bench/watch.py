@@ -90,13 +90,16 @@ class Watch:
 
 def count(tally: Tally, event: JobEvent) -> None:
     """Let one event change the counts."""
-    dataset = event.text("OwlDataset")
-    if dataset not in tally.datasets or dataset is None:
+    named = event.text("OwlDataset")
+    if named is not None and named in tally.datasets:
+        tally.jobs[event.cluster] = (named, event.dagman, event.node)
+    if event.cluster not in tally.jobs:
         return
-    if event.dagman is None:
+    dataset, dagman, node = tally.jobs[event.cluster]
+    if dagman is None:
         _count_dagman(tally, dataset, event)
-    elif event.node is not None:
-        key = NodeKey(dataset, event.node)
+    elif node is not None:
+        key = NodeKey(dataset, node)
         if event.type == EventType.SUBMIT:
             tally.submitted[key] = tally.submitted.get(key, 0) + 1
         elif event.type == EventType.TERMINATED and event.whole("ReturnValue") == 0:

@@ -41,7 +41,9 @@ export default defineConfig(({ mode }) => ({
     globals: true,
     setupFiles: ["tests/setup.ts"],
     include: ["tests/**/*.test.{ts,tsx}"],
-    testTimeout: 20_000,
+    // Longer than what a test waits for one answer, so that it can say which did not come.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // The machines that build this have two cores.
     maxWorkers: 2,
   },

@@ -5,8 +5,8 @@ import { afterEach, vi } from "vitest";
 
 import { queryClient } from "../src/api/queries";
 
-// What waits for an answer waits longer on a machine that is busy.
-configure({ asyncUtilTimeout: 8_000 });
+// What waits for an answer waits longer on a machine that is busy: any process may rest for seconds.
+configure({ asyncUtilTimeout: 30_000 });
 
 afterEach(() => {
   cleanup();

@@ -1,11 +1,12 @@
 /** A page of the console as the host shows it, with a stubbed API. */
 
 import { ChakraProvider, defaultSystem } from "@chakra-ui/react";
-import { render } from "@testing-library/react";
+import { act, fireEvent, render } from "@testing-library/react";
 import { RouterProvider, createBrowserRouter } from "react-router-dom";
 import { vi } from "vitest";
 
 import type { FlowRow, Me } from "../src/api/types";
+import { DEBOUNCE_MS } from "../src/lib/draft";
 import { APPS, type HostProps } from "../src/shell/apps";
 
 export interface Call {
@@ -132,4 +133,24 @@ export function open(place: string, app = "OWL", props: HostProps = {}) {
     </ChakraProvider>,
   );
   return { router, ...view };
+}
+
+/**
+ * Type a text letter by letter, each just before the pause after the last one is over.
+ *
+ * The clock stands still meanwhile: on a busy machine two real keys may be any time apart. `before`
+ * is called at the end of the last pause, before what was typed is sent.
+ */
+export function typeWithoutPause(field: HTMLElement, text: string, before?: () => void): void {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    for (let length = 1; length <= text.length; length++) {
+      fireEvent.change(field, { target: { value: text.slice(0, length) } });
+      act(() => void vi.advanceTimersByTime(DEBOUNCE_MS - 1));
+    }
+    before?.();
+    act(() => void vi.advanceTimersByTime(1));
+  } finally {
+    vi.useRealTimers();
+  }
 }

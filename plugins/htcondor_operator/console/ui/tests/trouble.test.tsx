@@ -64,7 +64,7 @@ describe("a server that does not answer", () => {
     expect(screen.getByRole("link", { name: "j8bt06nyq" })).toBeVisible();
     const field = screen.getByRole("searchbox", { name: "Dataset begins with" });
     await userEvent.type(field, "j9");
-    expect(await screen.findByRole("alert", {}, { timeout: 15_000 })).toBeVisible();
+    expect(await screen.findByRole("alert")).toBeVisible();
     expect(field).toHaveValue("j9");
   });
 });
@@ -111,10 +111,11 @@ describe("an action that fails", () => {
 
 describe("a list that was too slow", () => {
   it("is not asked for three times, and says what helps", async () => {
-    const calls = stubApi({ "flow/totals": TOTALS, flow: new Status(504, null) });
+    // Whoever asks a second time before saying so waits for ever; the next poll may come at any time.
+    let asked = 0;
+    stubApi({ "flow/totals": TOTALS, flow: () => (asked++ === 0 ? new Status(504, null) : never()) });
     open("/plugin/owl/flow");
     expect(await screen.findByRole("alert")).toHaveTextContent("The answer took too long. Narrow the filters or the time");
-    expect(calls.filter((call) => call.path === "flow")).toHaveLength(1);
   });
 });
 
