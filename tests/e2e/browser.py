@@ -33,6 +33,7 @@ FLAGS = (
 PATIENCE_MS = 180_000
 """On a machine that runs the other cases at the same time."""
 MENU_MS = 10_000
+MOST_SAID = 3000
 _SEATS = threading.BoundedSemaphore(3)
 """Browsers at the same time: a dozen of them make a small machine too slow for any of them."""
 
@@ -117,6 +118,11 @@ class Console:
         answer = self.page.request.fetch(url, method=method, data=body, headers=headers)
         return answer.status, answer.json()
 
+    def last_seen(self) -> str:
+        """Return what the page says now, for a report that comes without its picture."""
+        said = self.page.locator("body").inner_text()[:MOST_SAID]
+        return f"at {self.page.url}\ncomplaints: {self.complaints}\nthe page says:\n{said}"
+
     def watch(self) -> None:
         """Collect what goes wrong from now on."""
         self.page.on(
@@ -168,10 +174,11 @@ def console(
         seen.watch()
         try:
             yield seen
-        except Exception:
+        except Exception as error:
             page.screenshot(
                 path=str(stack.home.logs / f"console-{user}-{uuid.uuid4().hex[:4]}.png")
             )
+            error.add_note(seen.last_seen())
             raise
         finally:
             browser.close()

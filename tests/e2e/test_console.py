@@ -22,6 +22,24 @@ WRITE_CONTROLS = re.compile(
     "|Acknowledge)"
 )
 
+FOLLOWED_WHEN_THE_CARD_COMES = """
+new MutationObserver((_, watch) => {
+  if (document.querySelector('.owl-console') === null) return;
+  watch.disconnect();
+  document.querySelector('a[href$="/plugin/owl"]').click();
+}).observe(document, { childList: true, subtree: true });
+"""
+"""After the card was drawn on Airflow's dashboard, before it does anything."""
+
+
+@beside
+def test_operator_who_is_faster_than_the_card_is_not_thrown_back(stack: Stack) -> None:
+    with console(stack) as seen:
+        seen.page.add_init_script(FOLLOWED_WHEN_THE_CARD_COMES)
+        seen.page.goto(f"{seen.address}/")
+        seen.page.get_by_label("Dataset begins with").wait_for()
+        expect(seen.page).to_have_url(re.compile("/plugin/owl/flow$"))
+
 
 @beside
 def test_operator_sees_a_dataset_fail_and_rescues_it(stack: Stack) -> None:

@@ -1,9 +1,10 @@
 /** Filters live in the URL's query: a link, a reload and a saved view show the same. */
 
 import { useCallback, useMemo } from "react";
-import { useHref, useLocation, useSearchParams } from "react-router-dom";
+import { useSearchParams } from "react-router-dom";
 
 import type { Query } from "../api/client";
+import { useIsHere } from "./here";
 
 /** What of the URL's query is not sent to the server. */
 const PLACE = new Set(["cursor", "page"]);
@@ -22,14 +23,12 @@ export interface Params {
 /** Return the URL's query and the ways to change it. */
 export function useParams(): Params {
   const [search, setQuery] = useSearchParams();
-  const here = useHref(useLocation().pathname);
-  // After a link was followed the address is the next page's at once, this page is on the screen for
-  // a moment more: what it still has to write is not the next page's.
+  const isHere = useIsHere();
   const setSearch = useCallback<typeof setQuery>(
     (next, options) => {
-      if (window.location.pathname === new URL(here, window.location.href).pathname) setQuery(next, options);
+      if (isHere()) setQuery(next, options);
     },
-    [here, setQuery],
+    [isHere, setQuery],
   );
   const set = useCallback(
     (changes: Record<string, string | string[] | null>, place = false) => {

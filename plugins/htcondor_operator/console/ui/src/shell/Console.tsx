@@ -2,9 +2,10 @@
 
 import { Box, Flex, HStack, Text } from "@chakra-ui/react";
 import { Component, useEffect, type ReactNode } from "react";
-import { NavLink, Navigate, useLocation } from "react-router-dom";
+import { NavLink, useLocation } from "react-router-dom";
 
 import { useMe } from "../api/queries";
+import { GoOn } from "../lib/here";
 import { pagePath, ROOT } from "../lib/links";
 import { EmptyNotice, ErrorNotice } from "../parts/Notice";
 import { Silence } from "../parts/Silence";
@@ -91,7 +92,7 @@ export function Console() {
   const { pathname, search } = useLocation();
   const [page = "", argument] = placeOf(pathname);
   useTitle(page, argument);
-  if (page === "") return <Navigate to={{ pathname: pagePath("flow"), search }} replace />;
+  if (page === "") return <GoOn to={{ pathname: pagePath("flow"), search }} />;
   return (
     <Flex direction="column" height="100%" minH="0" p="2" gap="2">
       <Tabs />

@@ -8,6 +8,7 @@ import { useLocation, useNavigate } from "react-router-dom";
 import { queryClient } from "../api/queries";
 import { Announcer } from "../parts/Announcer";
 import { keepFocus } from "../lib/focus";
+import { useIsHere } from "../lib/here";
 import { sheet } from "./styles";
 
 let settled = false;
@@ -23,11 +24,13 @@ const LATE_MS = 800;
 export function Settled({ children }: { children: ReactNode }) {
   const [ready, setReady] = useState(settled);
   const navigate = useNavigate();
-  const { pathname, search, hash } = useLocation();
+  const { pathname, search, hash, state } = useLocation();
+  const isHere = useIsHere();
   useEffect(() => {
-    if (settled) return;
+    // Who has followed a link meanwhile must not be thrown back: the next page settles.
+    if (settled || !isHere()) return;
     settled = true;
-    void navigate({ pathname, search, hash }, { replace: true });
+    void navigate({ pathname, search, hash }, { replace: true, state: state as unknown });
     // Not ready at once: what is opened before the host mounts again would vanish. The new mount
     // is ready from its beginning; where none comes, this one is after a while.
     const late = setTimeout(() => setReady(true), LATE_MS);

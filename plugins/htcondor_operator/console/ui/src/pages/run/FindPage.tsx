@@ -1,8 +1,7 @@
 /** A link by Airflow's names for a run: goes on to the run's page, and to what of it is asked for. */
 
-import { Navigate } from "react-router-dom";
-
 import { usePolled } from "../../api/queries";
+import { GoOn } from "../../lib/here";
 import { runPath } from "../../lib/links";
 import { useParams } from "../../lib/params";
 import { Loaded } from "../../parts/Notice";
@@ -29,7 +28,7 @@ export function FindPage() {
   );
   return (
     <Loaded query={query} what="the run">
-      {(found) => <Navigate to={runPath(found.run_key, rest(params.search))} replace />}
+      {(found) => <GoOn to={runPath(found.run_key, rest(params.search))} />}
     </Loaded>
   );
 }
