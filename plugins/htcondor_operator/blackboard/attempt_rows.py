@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from htcondor_operator.blackboard.row_locks import lock_with_runs
 from htcondor_operator.vocabulary import AttemptState, ErrorKind
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def claim_clusters(cur: Cursor, schedd: str, claims: Mapping[int, tuple[AttemptK
     keeps it. A job outside the run's folder is somebody else's: an event log outlives blackboards,
     whose run keys begin at 1 again. The gateway writes the folder before it submits.
     """
+    lock_with_runs(cur, [key for key, _ in claims.values()])
     rows = [
         {"cluster": cluster, "run_key": key.run_key, "attempt": key.attempt, "folder": folder}
         for cluster, (key, folder) in claims.items()
@@ -84,6 +86,7 @@ def save_attempts(cur: Cursor, news: Mapping[AttemptKey, AttemptNews]) -> set[At
     """
     if not news:
         return set()
+    lock_with_runs(cur, news)
     rows = [_row(key, item) for key, item in news.items()]
     cur.execute(
         """

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json, execute_values
 
+from htcondor_operator.blackboard.row_locks import lock_attempts
 from htcondor_operator.dagman.model import WorkflowGraph
 from htcondor_operator.vocabulary import AttemptKind, AttemptState, OwlError, task_id_for
 
@@ -207,6 +208,7 @@ def record_submitted(cursor: Cursor, clusters: Sequence[tuple[Key, int]], schedd
     """Write the clusters. The mirror may have been faster: what it wrote stays."""
     if not clusters:
         return
+    lock_attempts(cursor, [key for key, _ in clusters])
     execute_values(
         cursor,
         """

@@ -11,7 +11,8 @@ from psycopg2.extensions import parse_dsn
 from htcondor_operator.settings import Settings
 from htcondor_operator.vocabulary import ErrorKind, OwlError
 
-CONNECT_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 30
+"""A server that does not run refuses at once; one on a busy machine may rest for a while."""
 STATEMENT_TIMEOUT_S = 60
 
 # Options of asyncpg's URLs that libpq does not know.

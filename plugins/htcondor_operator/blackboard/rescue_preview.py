@@ -50,20 +50,23 @@ class Preview:
         return [name for name in self.run.graph.nodes if name in names]
 
 
-def preview(cur: Cursor, run_key: int, start: str | None = None) -> Preview:
+def preview(cur: Cursor, run_key: int, start: str | None = None, *, lock: bool = True) -> Preview:
     """Decide what a rescue means now.
 
     Parameters
     ----------
     start
         The node to run again, with all that follow it; by default all that did not succeed.
+    lock
+        Keep it so until the transaction ends; False for one who only wants to know.
 
     Raises
     ------
     OwlError
         There is nothing to rescue, or no such node.
     """
-    run = runs.lock_runs(cur, [run_key])[run_key]
+    load = runs.lock_runs if lock else runs.look_at_runs
+    run = load(cur, [run_key])[run_key]
     if run.graph is None:
         if run.attempt_state is None or not run.attempt_state.is_final:
             raise OwlError(

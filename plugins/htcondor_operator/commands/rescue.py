@@ -44,7 +44,8 @@ def rescue(
     settings = Settings.from_environment()
     with closing(connect(settings, application="rescue", autocommit=False)) as connection:
         with connection, connection.cursor() as cursor:
-            found = preview(cursor, _run_key(cursor, dataset_name(dataset), run), start)
+            key = _run_key(cursor, dataset_name(dataset), run)
+            found = preview(cursor, key, start, lock=False)
         _tell(found)
         if dry_run:
             return

@@ -70,12 +70,14 @@ def look(cur: Cursor, run_key: int, start: str | None = None) -> Preview:
     OwlError
         There is nothing to rescue, or it is being rescued already.
     """
-    return _decide(cur, run_key, start)[0]
+    return _decide(cur, run_key, start, lock=False)[0]
 
 
-def _decide(cur: Cursor, run_key: int, start: str | None) -> tuple[Preview, list[str] | None]:
+def _decide(
+    cur: Cursor, run_key: int, start: str | None, *, lock: bool = True
+) -> tuple[Preview, list[str] | None]:
     """Return the decision and the tasks that are still to be cleared (None: all)."""
-    found = preview(cur, run_key, start)
+    found = preview(cur, run_key, start, lock=lock)
     waiting = waiting_tasks(cur, found.run.dag_id, found.run.run_id)
     if found.tasks is None:
         if waiting:
