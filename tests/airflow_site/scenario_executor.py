@@ -366,6 +366,38 @@ def test_spared_node_that_fails_gets_another_try(live):
     assert live.task("C")["try_number"] == 2
 
 
+def test_spared_node_that_ran_again_while_nobody_looked_is_shown_once(live):
+    live.nodes_become("done", "A")
+    live.nodes_become("running", "B", "C")
+    live.loop(1)
+    live.clear("B")
+    live.loop()
+    # The scheduler rests: C fails, is taken into the next attempt, and comes to a good end there.
+    live.sql(
+        """UPDATE owl_node n SET state = 'failed', exit_code = 3, ended_at = now()
+           FROM owl_run r WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s
+            AND n.node = 'C' AND n.attempt = 1"""
+    )
+    live.attempt_becomes("live")
+    live.sql(
+        """UPDATE owl_node n SET spared = false FROM owl_run r
+           WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'C'
+             AND n.attempt = 2"""
+    )
+    live.nodes_become("done", "B", "C")
+    live.sql(
+        """UPDATE owl_node n SET cluster = 8 FROM owl_run r
+           WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'C'
+             AND n.attempt = 2"""
+    )
+    live.loop(1)
+    assert live.tasks()["C"] == "success"
+    tries = live.task("C")["try_number"]
+    live.loop(2)
+    assert live.tasks()["C"] == "success"
+    assert live.task("C")["try_number"] == tries
+
+
 def test_clear_of_the_whole_run_is_a_fresh_attempt(failed):
     failed.clear()
     failed.loop()

@@ -298,6 +298,7 @@ def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, 
           JOIN task_instance ti ON ti.id = n.ti_id
           WHERE n.updated_at >= %(since)s AND n.attempt > 1 AND n.try = 0
             AND n.carried_from IS NULL AND ti.state IN ('failed', 'success')
+            AND ti.external_executor_id IS DISTINCT FROM n.cluster || '.' || coalesce(n.proc, 0)
             AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
                           AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done')))
         SELECT n.run_key, n.attempt, n.node, ti.id::text
@@ -305,6 +306,8 @@ def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, 
         JOIN task_instance ti ON ti.id = n.ti_id
         WHERE n.try = 0 AND n.carried_from IS NULL
           AND (ti.state = 'upstream_failed' OR (ti.state IN ('failed', 'success')
+            -- Not one that shows this attempt's own job already.
+            AND ti.external_executor_id IS DISTINCT FROM n.cluster || '.' || coalesce(n.proc, 0)
             AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
                           AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done'))))
         """,
