@@ -33,8 +33,12 @@ def failed_run(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return database
 
 
-def tell(task_id: str, caplog: pytest.LogCaptureFixture) -> str:
-    ti = SimpleNamespace(dag_id="w", run_id="r", task_id=task_id)
+FIRST = "0198a7e2-0000-7000-8000-000000000001"
+SECOND = "0198a7e2-0000-7000-8000-000000000002"
+
+
+def tell(task_id: str, caplog: pytest.LogCaptureFixture, ti_id: str | None = None) -> str:
+    ti = SimpleNamespace(dag_id="w", run_id="r", task_id=task_id, id=ti_id)
     caplog.clear()
     with caplog.at_level(logging.ERROR, "htcondor_operator.failure"):
         HTCondorFailureNotifier()({"ti": ti, "dag": None})
@@ -49,6 +53,24 @@ def test_latest_try_of_the_latest_attempt_is_told(
     assert "error: /e21" in text
     assert "attempt: 2 (DAGMan cluster 9)" in text
     assert "run folder: /runs/1" in text
+
+
+def test_a_rescue_that_began_meanwhile_does_not_change_what_failed(
+    failed_run: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(connect_url(failed_run, application="test")) as connection, connection:
+        connection.cursor().execute(
+            """
+            UPDATE owl_node SET ti_id = CASE attempt WHEN 1 THEN %(first)s::uuid
+                                        ELSE %(second)s::uuid END;
+            UPDATE owl_node SET state = 'done', exit_code = 0 WHERE attempt = 2
+            """,
+            {"first": FIRST, "second": SECOND},
+        )
+    text = tell("CA_1", caplog, FIRST)
+    assert text.startswith("idkv02010: CA@1 failed (exit_101) in w\n")
+    assert "attempt: 1 (DAGMan cluster 5)" in text
+    assert "attempt: 2 (DAGMan cluster 9)" in tell("CA_1", caplog, SECOND)
 
 
 def test_a_launch_is_told_by_its_attempts_error(

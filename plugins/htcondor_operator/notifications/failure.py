@@ -96,17 +96,29 @@ SELECT r.workflow, r.dataset, a.attempt, a.cluster, r.run_dir, a.error_kind, a.e
        n.node, n.state, n.reason, n.exit_code, n.exit_signal, n.hold_reason, n.host,
        n.out_path, n.err_path, n.log_path
 FROM owl_run r
-LEFT JOIN owl_attempt a ON a.run_key = r.run_key AND a.attempt = r.latest_attempt
-LEFT JOIN owl_node n ON n.run_key = r.run_key AND n.attempt = a.attempt
-                    AND n.task_id = %(task_id)s
+LEFT JOIN owl_node n ON n.run_key = r.run_key AND n.task_id = %(task_id)s
+                    AND (n.attempt = r.latest_attempt OR n.ti_id = %(ti_id)s::uuid)
+LEFT JOIN owl_attempt a ON a.run_key = r.run_key
+                       AND a.attempt = coalesce(n.attempt, r.latest_attempt)
 WHERE r.dag_id = %(dag_id)s AND r.run_id = %(run_id)s
-ORDER BY n.try DESC NULLS LAST LIMIT 1
+ORDER BY (n.ti_id = %(ti_id)s::uuid) IS TRUE DESC,
+         n.state IN ('failed', 'removed') DESC NULLS LAST,
+         n.attempt DESC NULLS LAST, n.try DESC NULLS LAST LIMIT 1
 """
 
 
-def load_failure(cursor: Cursor, dag_id: str, run_id: str, task_id: str) -> Failure:
-    """Ask the blackboard about a failed task, a launch as well as a node."""
-    names = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
+def load_failure(
+    cursor: Cursor, dag_id: str, run_id: str, task_id: str, ti_id: str | None = None
+) -> Failure:
+    """Ask the blackboard about a failed task, a launch as well as a node.
+
+    Parameters
+    ----------
+    ti_id
+        The task instance that failed: callbacks come late, and a rescue may have begun meanwhile.
+        Without it the latest attempt is meant.
+    """
+    names = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "ti_id": ti_id}
     cursor.execute(_LOOK, names)
     row = cursor.fetchone()
     columns = [column.name for column in cursor.description or ()]
@@ -149,7 +161,10 @@ class HTCondorFailureNotifier(BaseNotifier):
         ti = context["ti"]
         try:
             with closing(self._connect()) as connection, connection.cursor() as cursor:
-                return load_failure(cursor, ti.dag_id, ti.run_id, ti.task_id)
+                which = getattr(ti, "id", None)
+                return load_failure(
+                    cursor, ti.dag_id, ti.run_id, ti.task_id, None if which is None else str(which)
+                )
         except (psycopg2.Error, OwlError) as error:
             reason = f"the blackboard does not answer: {str(error).strip()}"
             return Failure(ti.dag_id, ti.run_id, ti.task_id, reason=reason)
