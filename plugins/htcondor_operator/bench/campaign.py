@@ -177,7 +177,7 @@ def campaign(plan: Plan, say: Say) -> dict[str, object]:
         raise OwlError(ErrorKind.INTERNAL, f"nothing runs in {home.root}: owl up, then again.")
     stack = environment.describe(home, keep_ports=True)
     settings = Settings.from_environment()
-    api = Api(stack.address, "admin", load_secrets(home).passwords["admin"])
+    api = Api(stack.address, "admin", load_secrets(home).passwords["admin"], timeout=90)
     with closing(connect(settings, application="owl bench")) as connection:
         return Campaign(plan, home, settings, api, connection, _event_log(), say).run()
 

@@ -285,14 +285,15 @@ class PersonalPool:
     def wait_ready(self, timeout: float = 60.0) -> None:
         """Wait until collector, negotiator, schedd and a slot are there."""
         end = time.monotonic() + timeout
-        missing = "all daemons"
-        while time.monotonic() < end:
-            if self._master is not None and self._master.poll() is not None:
+        over = False
+        while missing := self.missing():
+            if over or (self._master is not None and self._master.poll() is not None):
                 break
-            missing = self.missing()
-            if not missing:
-                return
+            # The last look is after the time is over: this process may have rested, too.
+            over = time.monotonic() > end
             time.sleep(0.25)
+        else:
+            return
         raise OwlError(
             ErrorKind.SCHEDD_SILENT,
             f"the private pool in {self.local} is not ready after {timeout:.0f} s, "

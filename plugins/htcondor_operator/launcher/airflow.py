@@ -31,6 +31,8 @@ def airflow_settings(
             "execution_api_server_url": f"{address}/execution/",
             "fernet_key": secrets.fernet,
             "load_examples": False,
+            # See dag_processor.
+            "dagbag_import_timeout": 180,
             "dags_are_paused_at_creation": False,
             # Mirrored nodes occupy neither slots nor workers, so these must not be limits.
             "parallelism": 1000,
@@ -62,7 +64,13 @@ def airflow_settings(
             "max_dagruns_per_loop_to_schedule": 100,
             "enable_health_check": False,
         },
-        "dag_processor": {"refresh_interval": 15, "min_file_process_interval": 30},
+        "dag_processor": {
+            "refresh_interval": 15,
+            "min_file_process_interval": 30,
+            # A parse that is killed takes all DAGs of its file out of Airflow until the next one
+            # is through: a busy machine needs more than half a minute for one.
+            "dag_file_processor_timeout": 300,
+        },
         # A killed triggerer's pollers go on with the next one once it is thought dead.
         "triggerer": {"job_heartbeat_sec": 2, "triggerer_health_check_threshold": 10},
         "logging": {

@@ -60,8 +60,11 @@ class Api:
             raise
         return True
 
-    def wait_for_dag(self, dag: str, timeout: float = 90.0) -> None:
-        """Wait until the DAG processor has made a DAG known."""
+    def wait_for_dag(self, dag: str, timeout: float = 240.0) -> None:
+        """Wait until the DAG processor has made a DAG known.
+
+        That may be at the end of the parse after the one that is under way, with its pause.
+        """
         end = time.monotonic() + timeout
         while True:
             try:

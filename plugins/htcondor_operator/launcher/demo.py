@@ -88,7 +88,7 @@ def demo(home: Home, say: Say, timeout: float) -> int:
     began = time.monotonic()
     stack = up(home, say)
     datasets = stage(stack, say)
-    api = Api(stack.address, "admin", load_secrets(home).passwords["admin"])
+    api = Api(stack.address, "admin", load_secrets(home).passwords["admin"], timeout=90)
     runs = {dataset: (workflow_of(dataset), f"demo__{dataset}") for dataset in datasets}
     for workflow in sorted({workflow for workflow, _ in runs.values()}):
         api.wait_for_dag(workflow)
@@ -97,7 +97,7 @@ def demo(home: Home, say: Say, timeout: float) -> int:
     say(f"{len(new)} new runs" + (f", {old} are there already" if old else ""))
     found = watch(stack, list(runs.values()), timeout)
     sys.stdout.write("\n")
-    _wait_for_airflow(api, runs.values(), timeout=60)
+    _wait_for_airflow(api, runs.values(), timeout=240)
     return _report(stack, found, say, time.monotonic() - began)
 
 

@@ -141,8 +141,9 @@ class Postgres:
                 start_new_session=True,
             )
         end = time.monotonic() + timeout
+        over = False
         while not self.ready():
-            if self._server.poll() is not None or time.monotonic() > end:
+            if self._server.poll() is not None or over:
                 self.stop()
                 words = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
                 raise OwlError(
@@ -150,6 +151,8 @@ class Postgres:
                     f"PostgreSQL in {self.data} did not start within {timeout:.0f} s.\n"
                     f"{log}:\n{words}",
                 )
+            # The last look is after the time is over: this process may have rested, too.
+            over = time.monotonic() > end
             time.sleep(0.1)
 
     def ready(self) -> bool:

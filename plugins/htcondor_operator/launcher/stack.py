@@ -125,9 +125,12 @@ def _start_supervisor(home: Home) -> None:
             start_new_session=True,
         )
     end = time.monotonic() + 30
+    over = False
     while not supervisor_pid(home):
-        if process.poll() is not None or time.monotonic() > end:
+        if process.poll() is not None or over:
             raise OwlError(ErrorKind.INTERNAL, f"the supervisor did not start.\n{tail(log)}")
+        # The last look is after the time is over: this process may have rested, too.
+        over = time.monotonic() > end
         time.sleep(0.05)
 
 
