@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
 
-STATEMENT_SECONDS = 10
-KEPT = 8
+STATEMENT_SECONDS = 20
+KEPT = 40
+"""As many as the web server has threads: a page asks for half a dozen things at once."""
 
 
 class Connections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,8 +34,13 @@ def node_names(templates: Path, workflows: Collection[str]) -> list[str]:
 
 def _version(templates: Path) -> int:
     """Return a number that another version of the templates does not have."""
-    found = (path.stat() for path in sorted(templates.rglob("*")))
-    return hash(tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found))
+    found = []
+    for path in sorted(templates.rglob("*")):
+        # An editor's file may be gone again.
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            found.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return hash(tuple(found))
 
 
 @lru_cache(maxsize=256)

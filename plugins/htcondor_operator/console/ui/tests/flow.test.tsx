@@ -81,6 +81,18 @@ describe("the data flow", () => {
     expect(router.state.location).toMatchObject({ pathname: "/plugin/owl/queue", search: "" });
   });
 
+  it("keeps a filter that is on its way into the address when another is chosen", async () => {
+    stubApi({ flow: listing([FAILED]), "flow/totals": TOTALS });
+    const { router } = open("/plugin/owl/flow");
+    const badge = await screen.findByTitle("Show only failed");
+    await act(async () => {
+      // The address has it already, the page has not been drawn with it yet.
+      void router.navigate("/plugin/owl/flow?search=j8bt06", { replace: true });
+      fireEvent.click(badge);
+    });
+    expect(router.state.location.search).toBe("?search=j8bt06&status=failed");
+  });
+
   it("says an exit code's name and sentence on hover", async () => {
     stubApi({ flow: listing([FAILED]), "flow/totals": { status: {}, workflow: {}, instrument: {} } });
     open("/plugin/owl/flow");

@@ -66,15 +66,30 @@ describe("the first mount", () => {
         <Settled>here</Settled>
       </Left>
     );
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     expect(show(element, "/home")).toEqual([]);
     expect(window.location.pathname).toBe(NEXT);
 
     const next = show(<Settled>next</Settled>, NEXT);
-    await act(async () => Promise.resolve());
+    expect(await screen.findByText("next")).toBeVisible();
     expect(next).toContain(NEXT);
-    expect(screen.queryByText("next")).toBeNull();
-    act(() => void vi.advanceTimersByTime(1000));
-    expect(screen.getByText("next")).toBeVisible();
+  });
+
+  it("shows nothing before the host has rendered again, however long that takes", async () => {
+    const Settled = await freshFrame();
+    let go = (): void => undefined;
+    const late = new Promise<null>((resolve) => (go = () => resolve(null)));
+    window.history.replaceState(null, "", "/plugin/owl/queue");
+    const element = <Settled>here</Settled>;
+    // As the host's: its loader is asked again when a page is replaced by itself.
+    const router = createBrowserRouter([{ path: "*", element, loader: () => late }], {
+      hydrationData: { loaderData: { "0": null } },
+    });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    render(<RouterProvider router={router} />);
+    act(() => void vi.advanceTimersByTime(5_000));
+    expect(screen.queryByText("here")).toBeNull();
+    vi.useRealTimers();
+    act(() => go());
+    expect(await screen.findByText("here")).toBeVisible();
   });
 });

@@ -8,7 +8,7 @@ import { write } from "../src/api/client";
 import { plainSort } from "../src/pages/archive/ProductCards";
 import { afterWords } from "../src/pages/run/RunGraph";
 import { stepOf, ticksOf, tickWords } from "../src/pages/run/ticks";
-import { flowRow, listing, open, Status, stubApi, type Call } from "./site";
+import { OPERATOR, flowRow, listing, open, Status, stubApi, type Call } from "./site";
 
 const AT = "2026-03-04T12:00:00Z";
 const TOTALS = { status: {}, workflow: {}, instrument: {} };
@@ -162,7 +162,32 @@ it("shows the dataset's picture for images alone", () => {
   expect(["a_drz.fits", "a_raw.fits.gz", "a.jpg", "a_references.json", "a.txt", "README"].map(plainSort)).toEqual([null, null, null, "JSON", "TXT", "FILE"]);
 });
 
+it("asks again who the user is as long as the server does not say it", async () => {
+  let asked = 0;
+  stubApi({ "flow/totals": TOTALS, flow: listing([]), me: () => (asked++ < 3 ? new Status(500, null) : OPERATOR) });
+  open("/plugin/owl/flow");
+  expect(await screen.findByText("OWL 0.1.0")).toBeVisible();
+});
+
 describe("the log of a job that runs", () => {
+  it("has what the job wrote last when it has ended", async () => {
+    const begun = { ...RUN.nodes[0], state: "running", ended_at: null, exit_code: null, exit_sentence: null };
+    const [running, done] = [begun, { ...begun, state: "done", exit_code: 0 }].map((node) => ({ ...RUN, nodes: [node] }));
+    const page = (...texts: string[]) => ({
+      lines: texts.map((text, before) => ({ n: before + 1, text })),
+      total: texts.length, matches: null, truncated: false, path: "/x",
+    });
+    // The log has its last line when the page hears of the end, not before.
+    let asked = 0;
+    stubApi({
+      "runs/7": () => (asked++ === 0 ? running : done),
+      "runs/7/log": () => (asked > 1 ? page("the first word", "the last word") : page("the first word")),
+    });
+    open("/plugin/owl/run/7?view=log&node=CA&attempt=1&try=0&stream=out");
+    expect(await screen.findByText("the first word")).toBeVisible();
+    expect(await screen.findByText("the last word")).toBeVisible();
+  });
+
   it("follows until somebody wants to stay, and stays at that node, too", async () => {
     const nodes = [{ ...RUN.nodes[0], state: "running", ended_at: null, exit_code: null, exit_sentence: null }];
     stubApi({

@@ -45,6 +45,8 @@ export function useMe(): UseQueryResult<Me, Error> {
     queryKey: ["me"],
     queryFn: ({ signal }) => get<Me>("me", {}, signal),
     staleTime: 5 * 60_000,
+    // Without an answer nobody may do anything: it must not stay so.
+    refetchInterval: (query) => (query.state.data === undefined ? SLOW_POLL_MS : false),
   });
 }
 

@@ -33,8 +33,9 @@ export function useParams(): Params {
   const set = useCallback(
     (changes: Record<string, string | string[] | null>, place = false) => {
       setSearch(
-        (before) => {
-          const after = new URLSearchParams(before);
+        () => {
+          // Not the query that was drawn last: another change may be on its way there.
+          const after = new URLSearchParams(window.location.search);
           for (const [name, value] of Object.entries(changes)) {
             after.delete(name);
             for (const one of Array.isArray(value) ? value : [value]) {

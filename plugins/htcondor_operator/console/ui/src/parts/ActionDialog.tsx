@@ -160,7 +160,6 @@ function Body(
     gcTime: 0,
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
-    retry: false,
   });
   const act = useMutation<BulkAnswer, Error>({
     mutationFn: () =>

@@ -12,7 +12,7 @@ import { useIsHere } from "../lib/here";
 import { sheet } from "./styles";
 
 let settled = false;
-const LATE_MS = 800;
+const LATE_MS = 10_000;
 
 /**
  * Shows its children when the host has settled.
@@ -24,7 +24,8 @@ const LATE_MS = 800;
 export function Settled({ children }: { children: ReactNode }) {
   const [ready, setReady] = useState(settled);
   const navigate = useNavigate();
-  const { pathname, search, hash, state } = useLocation();
+  const { pathname, search, hash, state, key } = useLocation();
+  const [firstKey] = useState(key);
   const isHere = useIsHere();
   useEffect(() => {
     // Who has followed a link meanwhile must not be thrown back: the next page settles.
@@ -32,11 +33,15 @@ export function Settled({ children }: { children: ReactNode }) {
     settled = true;
     void navigate({ pathname, search, hash }, { replace: true, state: state as unknown });
     // Not ready at once: what is opened before the host mounts again would vanish. The new mount
-    // is ready from its beginning; where none comes, this one is after a while.
+    // is ready from its beginning.
     const late = setTimeout(() => setReady(true), LATE_MS);
     return () => clearTimeout(late);
     // Once, with the place of the first mount.
   }, []);
+  // The host has rendered again, and this mount is still there: no other comes.
+  useEffect(() => {
+    if (settled && key !== firstKey) setReady(true);
+  }, [key, firstKey]);
   return ready ? <>{children}</> : null;
 }
 

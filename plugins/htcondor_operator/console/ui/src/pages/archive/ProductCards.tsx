@@ -2,7 +2,7 @@
 
 import { Box, Flex, HStack, SimpleGrid, Text } from "@chakra-ui/react";
 import { Download, FileText, ImageOff } from "lucide-react";
-import { useState, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { Link as RouterLink } from "react-router-dom";
 
 import { apiUrl } from "../../api/client";
@@ -12,6 +12,8 @@ import { bytes, stamp } from "../../lib/time";
 
 const fileUrl = (number: number): string => apiUrl(`products/${number}/file`);
 
+const AGAIN_MS = 5_000;
+const MOST_TRIES = 3;
 const ENDING = /\.([a-z]+)(?:\.(?:gz|fz))?$/i;
 const IMAGES: ReadonlySet<string> = new Set(["fits", "fit", "jpg", "jpeg", "png"]);
 
@@ -33,6 +35,16 @@ function Tile({ children }: { children: ReactNode }) {
 function Picture({ product }: { product: Product }) {
   const picture = product.thumb ?? product.preview;
   const [broken, setBroken] = useState(false);
+  const [tries, setTries] = useState(0);
+  // A server that could not answer now can in a while.
+  useEffect(() => {
+    if (!broken || tries >= MOST_TRIES) return undefined;
+    const again = setTimeout(() => {
+      setTries(tries + 1);
+      setBroken(false);
+    }, AGAIN_MS);
+    return () => clearTimeout(again);
+  }, [broken, tries]);
   const sort = plainSort(product.name);
   if (sort !== null) return <Tile><FileText size={28} aria-hidden />{sort}</Tile>;
   if (broken || picture === null) return <Tile><ImageOff size={28} aria-hidden />no preview</Tile>;

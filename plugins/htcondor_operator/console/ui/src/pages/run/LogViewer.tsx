@@ -92,6 +92,13 @@ function Viewer({ runKey, node, nodes, params }: Props & { node: NodeTry }) {
         before["stream"] === stream,
     },
   );
+  // What a job writes last comes after the last look while it ran.
+  const wasLive = useRef(live);
+  const { refetch } = query;
+  useEffect(() => {
+    if (wasLive.current && !live) void refetch();
+    wasLive.current = live;
+  }, [live, refetch]);
   // Who stays at a place stays at that node, too, when the next one begins.
   const followed = (on: boolean): void => {
     setFollow(on);
