@@ -10,6 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from htcondor_operator.condor.install import ensure_condor
 from htcondor_operator.condor.pool import PersonalPool
 from htcondor_operator.launcher.postgres import THROWAWAY, Postgres
+from htcondor_operator.vocabulary import OwlError
 
 # Airflow writes its configuration there when it is first imported, and not in one step: workers
 # that begin at the same moment would read half a file.
@@ -117,8 +119,17 @@ def database(postgres: Postgres, new_database: Callable[[], str]) -> Iterator[st
     """URL of a fresh database of this test; dropped afterwards, whoever is still connected."""
     url = new_database()
     yield url
-    name = url.partition("?")[0].rpartition("/")[2]
-    postgres.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    drop_database(postgres, url.partition("?")[0].rpartition("/")[2])
+
+
+def drop_database(postgres: Postgres, name: str) -> None:
+    """Remove a database.
+
+    PostgreSQL gives up when one of those whom it sent away has not gone after five seconds: what
+    is left behind so goes with its server.
+    """
+    with suppress(OwlError):
+        postgres.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,10 @@ def web(bundle: None) -> Iterator[Any]:
     from airflow.api_fastapi.app import create_app
     from fastapi.testclient import TestClient
 
+    from htcondor_operator.console import database
+
+    # A machine that rests is not a question that takes too long.
+    database.STATEMENT_SECONDS = 120
     with TestClient(create_app(apps="core"), base_url=WEB, raise_server_exceptions=False) as client:
         yield client
 
@@ -171,7 +175,7 @@ class Site:
         )
         run_state = {"live": "running", "refused": "failed"}.get(state, state)
         self.sql(
-            """UPDATE owl_run SET state = %(state)s,
+            """UPDATE owl_run SET state = %(state)s, updated_at = now(),
                ended_at = CASE WHEN %(state)s IN ('done', 'failed') THEN now() END
                WHERE run_id = %(run_id)s""",
             state=run_state,

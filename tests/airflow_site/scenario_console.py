@@ -188,6 +188,7 @@ def test_figures_are_as_old_as_what_they_come_from(web: Any, runs: dict[str, int
     url = Settings.from_environment().database_url
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
         connection.autocommit = True
+        ahead = "now() + interval '1 hour'"
         cur.execute("DELETE FROM owl_daemon")
         assert get(web, "/flow")["as_of"] is None
         silent = get(web, "/pool/health")["silent"]
@@ -197,8 +198,9 @@ def test_figures_are_as_old_as_what_they_come_from(web: Any, runs: dict[str, int
         cur.execute(
             "INSERT INTO owl_daemon (name, host, pid, state, beat_at, detail) VALUES "
             "('mirror', 'h', 1, 'running', '2026-03-04 12:00Z', '{}'), "
-            "('executor', 'h', 1, 'running', now(), '{}'), "
-            "('gateway', 'h', 1, 'running', now(), "
+            # Ahead of time: they stay fresh however long the questions take.
+            f"('executor', 'h', 1, 'running', {ahead}, '{{}}'), "
+            f"('gateway', 'h', 1, 'running', {ahead}, "
             ' \'{"pool": {"held": 30, "at": "2026-03-04T12:01:00+00:00"}}\')'
         )
         cur.execute("DELETE FROM owl_flow_mark")
@@ -208,7 +210,7 @@ def test_figures_are_as_old_as_what_they_come_from(web: Any, runs: dict[str, int
         (silent,) = get(web, "/pool/health")["silent"]
         assert silent["name"] == "mirror"
         # The mirror beats, but its changes are not in the tables yet.
-        cur.execute("UPDATE owl_daemon SET beat_at = now()")
+        cur.execute(f"UPDATE owl_daemon SET beat_at = {ahead}")
         cur.execute("INSERT INTO owl_flow_mark (run_key, at) VALUES (1, '2026-03-04 12:02Z')")
         assert get(web, "/flow")["as_of"].startswith("2026-03-04T12:02:00")
         assert get(web, "/pool/health")["silent"] == []

@@ -30,7 +30,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE_MS = 180_000
+PATIENCE_MS = 300_000
 """On a machine that runs the other cases at the same time."""
 MENU_MS = 10_000
 MOST_SAID = 3000

@@ -140,10 +140,15 @@ def test_failed_node_marked_as_successful(stack: Stack) -> None:
 
 @beside
 def test_several_failed_nodes_marked_and_cleared(stack: Stack) -> None:
-    drill = failed_run(stack, "mixed", "B", "C")
-    drill.mark("B")
-    drill.clear("C", downstream=True)
-    drill.until_ended("success", 2)
+    for _ in range(3):
+        drill = failed_run(stack, "mixed", "B", "C")
+        drill.mark("B")
+        drill.clear("C", downstream=True)
+        drill.until_ended("success", 2)
+        if len(drill.attempts()) == 2:
+            break
+        # The mark alone was answered, and DAGMan had submitted C before it was cleared.
+        assert drill.nodes(2)["C"]["submitted_at"] < drill.attempts()[2]["requested_at"]
     drill.check_starts(C=2)
     drill.check_grid("success")
     # Marks alone are answered once a minute: that minute may be over just between the two.

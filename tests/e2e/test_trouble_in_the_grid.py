@@ -47,6 +47,8 @@ def test_job_that_its_own_policy_holds(stack: Stack) -> None:
     drill.start()
     drill.until("B is held", lambda: "B" in drill.nodes() and drill.nodes()["B"]["state"] == "held")
     drill.until("the run is held", lambda: drill.run()["state"] == "held")
+    # The grid comes after the blackboard: before B has begun there, it has no log.
+    drill.until_shown("B", "running")
     assert "the calibration database is closed" in drill.log("B")
     drill.mend("B")
     assert stack.owl("run", "release", drill.dataset, *WAIT).returncode == 0

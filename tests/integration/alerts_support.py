@@ -48,7 +48,7 @@ class Mailbox:
 def mail_server() -> Iterator[tuple[Mailbox, Controller]]:
     """A real SMTP server on a free port."""
     mailbox = Mailbox()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=any_free())
+    controller = Controller(mailbox, hostname="127.0.0.1", port=any_free(), ready_timeout=60)
     controller.start()
     try:
         yield mailbox, controller

@@ -8,10 +8,29 @@ from pathlib import Path
 
 import pytest
 
+from htcondor_operator.condor.bindings import Bindings
 from htcondor_operator.condor.pool import PersonalPool
 from htcondor_operator.launcher.postgres import Postgres
+from tests.conftest import drop_database
 from tests.integration.airflow_tables import migrate
 from tests.integration.gateway_site import Site
+from tests.integration.mirror_support import Board
+
+
+@pytest.fixture(scope="module")
+def bindings(pool: PersonalPool) -> Iterator[Bindings]:
+    """Calls to the pool, with the patience of a test: a busy machine lets one wait for longer."""
+    made = Bindings(timeout=60, submit_timeout=120)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def board(database: str) -> Iterator[Board]:
+    """The blackboard of this test."""
+    made = Board(database)
+    yield made
+    made.connection.close()
 
 
 @pytest.fixture
@@ -40,5 +59,4 @@ def airflow_database(postgres: Postgres, new_airflow_database: Callable[[], str]
     """URL of a fresh database with Airflow's tables and OWL's; dropped afterwards."""
     url = new_airflow_database()
     yield url
-    name = url.partition("?")[0].rpartition("/")[2]
-    postgres.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    drop_database(postgres, url.partition("?")[0].rpartition("/")[2])

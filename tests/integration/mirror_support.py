@@ -20,6 +20,8 @@ from htcondor_operator.dagman.graph import workflow_graph
 from htcondor_operator.dagman.parser import parse_dag
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 180.0
+"""A job starts after half a dozen daemons in a row have looked, and any of them may rest."""
 
 
 class Board:
@@ -167,12 +169,15 @@ def mirror(pool: PersonalPool, url: str, home: Path, *arguments: str) -> Iterato
 
 
 def until(
-    condition: Callable[[], bool], seconds: float = 60.0, tell: Callable[[], object] = str
+    condition: Callable[[], bool], seconds: float = PATIENCE_S, tell: Callable[[], object] = str
 ) -> None:
+    """Wait for a condition; the last look is after the time is over."""
     end = time.monotonic() + seconds
+    over = False
     while not condition():
-        if time.monotonic() > end:
+        if over:
             raise AssertionError(f"not within {seconds} s: {tell()}")
+        over = time.monotonic() > end
         time.sleep(0.2)
 
 

@@ -19,6 +19,7 @@ from htcondor_operator.blackboard.schema import VERSION_TABLE, alembic_config
 from htcondor_operator.blackboard.tables import metadata
 from htcondor_operator.hooks.htcondor import HTCondorHook
 from htcondor_operator.launcher.postgres import Postgres
+from tests.conftest import drop_database
 from tests.integration.airflow_tables import install_into
 
 CHECKOUT = Path(__file__).parents[2]
@@ -102,7 +103,7 @@ class TestDatabase:
     def empty(self, postgres: Postgres) -> Iterator[str]:
         name = f"owl_{uuid.uuid4().hex[:12]}"
         yield postgres.ensure_database(name)
-        postgres.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        drop_database(postgres, name)
 
     def test_airflow_db_migrate_makes_the_blackboard(
         self, empty: str, airflow_env: dict[str, str], monkeypatch: pytest.MonkeyPatch

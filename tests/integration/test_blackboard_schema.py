@@ -18,6 +18,7 @@ from htcondor_operator.blackboard.schema import VERSION_TABLE, downgrade, upgrad
 from htcondor_operator.blackboard.tables import metadata
 from htcondor_operator.launcher.postgres import Postgres
 from htcondor_operator.settings import Settings
+from tests.conftest import drop_database
 
 pytestmark = pytest.mark.database
 
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.database
 def empty(postgres: Postgres) -> Iterator[str]:
     name = f"owl_{uuid.uuid4().hex[:12]}"
     yield postgres.ensure_database(name)
-    postgres.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    drop_database(postgres, name)
 
 
 def differences(url: str) -> list[object]:

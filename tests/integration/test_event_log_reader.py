@@ -67,18 +67,21 @@ import json, os, sys, time
 os.environ["TZ"] = "UTC"; time.tzset()
 from pathlib import Path
 from rotating_log import append, event, head, rotate
-from htcondor_operator.mirror.event_log import EventLogReader
+from htcondor_operator.mirror import event_log
 path, found = Path(sys.argv[1]), []
 append(path, head(40) + event(1))
-reader = EventLogReader(path, None)
+reader = event_log.EventLogReader(path, None)
 def read():
     found.extend(e.cluster for e in reader.read(100).events)
 read()
 rotate(path, 1)
 append(path, event(3))
+# However long this process rests here, the reader must not have lost its patience.
+usual, event_log._LATE_WRITER_SECONDS = event_log._LATE_WRITER_SECONDS, 600
 for _ in range(3):
     read()
 append(Path(str(path) + ".1"), event(2))
+event_log._LATE_WRITER_SECONDS = usual
 end = time.monotonic() + 60
 while 3 not in found and time.monotonic() < end:
     read()

@@ -13,7 +13,7 @@ EXECUTORS = "LocalExecutor,HTCondorExecutor:htcondor_operator.executors.htcondor
 
 
 @pytest.mark.database
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_scenarios(postgres, state_dir):
     url = postgres.ensure_database("airflow_site")
     home = state_dir / "airflow_site"
@@ -33,7 +33,7 @@ def test_scenarios(postgres, state_dir):
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=500,
+            timeout=800,
             check=False,
         )
         assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-3000:]

@@ -27,7 +27,13 @@ def _waiting_run(site: Site, dataset: str) -> tuple[int, int]:
     site.start()
     run = site.request("drill", dataset, control=str(control))
     cluster = site.live(run)["cluster"]
-    wait_for("B and C", lambda: len(_statuses(site, cluster, 2)) == 2)
+    ran = control / f"{dataset}.ran"
+    # Not only matched, and nothing of A is left.
+    wait_for(
+        "B and C",
+        lambda: ran.exists() and {"B start", "C start"} <= set(ran.read_text().splitlines()),
+    )
+    wait_for("no A", lambda: set(_queued(site, cluster)) == {"B", "C"})
     return run, cluster
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,20 +48,6 @@ TEMPLATE = """\
 {{ step("NEVER-33", 10, node="NEVER") }}
 {{ step("NEVER-23", 10, node="OTHER") }}
 """
-
-
-@pytest.fixture(scope="module")
-def bindings(pool: PersonalPool) -> Iterator[Bindings]:
-    made = Bindings()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def board(database: str) -> Iterator[Board]:
-    made = Board(database)
-    yield made
-    made.connection.close()
 
 
 @pytest.fixture

@@ -22,20 +22,6 @@ pytestmark = [pytest.mark.pool, pytest.mark.database]
 NODES = ("A", "B", "C")
 
 
-@pytest.fixture(scope="module")
-def bindings(pool: PersonalPool) -> Iterator[Bindings]:
-    made = Bindings()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def board(database: str) -> Iterator[Board]:
-    made = Board(database)
-    yield made
-    made.connection.close()
-
-
 def failing_chain(run_dir: Path, more: str = "") -> Path:
     """Write A, B, C; B fails until there is a file ``mended``."""
     job = "JOB {0} {{\n executable = /bin/sh\n arguments = \"-c '{1}'\"\n}}\n"
@@ -85,7 +71,7 @@ def rows(board: Board, run: int, attempt: int) -> dict[str, tuple[str, str, int 
 
 def first_attempt(bindings: Bindings, board: Board, dag: Path, run: int) -> None:
     submit(bindings, dag, run, 1)
-    until(lambda: board.run_state(run) == "failed", 180, lambda: board.states(run))
+    until(lambda: board.run_state(run) == "failed", tell=lambda: board.states(run))
     assert board.states(run) == {"A/0": "done", "B/0": "failed", "C/0": "futile"}
     # The moments of the file are whole seconds.
     time.sleep(1.1)
@@ -99,9 +85,9 @@ def test_a_rescue_that_is_removed_before_it_starts_has_done_nothing(
     with mirror(pool, board.url, run_dir / "home"):
         first_attempt(bindings, board, dag, run)
         with rescued(bindings, board, dag, run) as (attempt, cluster):
-            until(lambda: "held" in (board.attempt(run)["error_message"] or ""), 60)
+            until(lambda: "held" in (board.attempt(run)["error_message"] or ""))
             command(pool, "condor_rm", str(cluster))
-            until(lambda: board.run_state(run) == "removed", 120, lambda: board.attempt(run))
+            until(lambda: board.run_state(run) == "removed", tell=lambda: board.attempt(run))
     assert rows(board, run, attempt) == dict.fromkeys(NODES, ("futile", "plan", None))
 
 
@@ -118,7 +104,7 @@ def test_a_rescue_with_a_script_waits_for_its_own_words(
             assert {state for state, _, _ in rows(board, run, attempt).values()} == {"unready"}
             (run_dir / "mended").touch()
             command(pool, "condor_release", str(cluster))
-            until(lambda: board.run_state(run) == "done", 180, lambda: board.states(run))
+            until(lambda: board.run_state(run) == "done", tell=lambda: board.states(run))
     assert rows(board, run, attempt)["A"] == ("done", "event_log", 0)
     assert rows(board, run, attempt)["B"] == ("done", "event_log", 0)
     assert rows(board, run, attempt)["C"][0] == "done"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,20 +27,6 @@ def job(name: str, program: str = "/bin/true", arguments: str = "", more: str = 
     return JOB.format(name=name, program=program, arguments=arguments, more=more)
 
 
-@pytest.fixture(scope="module")
-def bindings(pool: PersonalPool) -> Iterator[Bindings]:
-    made = Bindings()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def board(database: str) -> Iterator[Board]:
-    made = Board(database)
-    yield made
-    made.connection.close()
-
-
 def test_a_chain_becomes_true_rows(
     pool: PersonalPool, bindings: Bindings, board: Board, run_dir: Path
 ) -> None:
@@ -53,7 +38,7 @@ def test_a_chain_becomes_true_rows(
     with mirror(pool, board.url, run_dir / "home") as daemon:
         begin = datetime.now(UTC)
         cluster = submit(bindings, dag, run)
-        until(lambda: board.run_state(run) == "done", 90, lambda: board.states(run))
+        until(lambda: board.run_state(run) == "done", tell=lambda: board.states(run))
         end = datetime.now(UTC)
         assert daemon.stop() == 0
     attempt = board.attempt(run)
@@ -99,7 +84,7 @@ def test_failure_retry_and_futility(
     run = board.add_run(dag, "failing")
     with mirror(pool, board.url, run_dir / "home"):
         submit(bindings, dag, run)
-        until(lambda: board.run_state(run) == "failed", 90, lambda: board.states(run))
+        until(lambda: board.run_state(run) == "failed", tell=lambda: board.states(run))
     assert board.states(run) == {
         "A/0": "done",
         "B/0": "failed",
@@ -121,27 +106,29 @@ def test_a_held_job_shows_its_reason(
     run = board.add_run(dag, "held")
     with mirror(pool, board.url, run_dir / "home"):
         cluster = submit(bindings, dag, run)
-        until(lambda: board.nodes(run)["H", 0]["state"] == "held", 60, lambda: board.states(run))
+        until(lambda: board.nodes(run)["H", 0]["state"] == "held", tell=lambda: board.states(run))
         assert "hold" in board.nodes(run)["H", 0]["hold_reason"]
-        until(lambda: board.nodes(run)["A", 0]["state"] == "running", 60)
+        until(lambda: board.nodes(run)["A", 0]["state"] == "running")
         assert board.run_state(run) == "running"
         running = board.nodes(run)["A", 0]["cluster"]
         command(pool, "condor_hold", "-reason", "to look at it", str(running))
-        until(lambda: board.run_state(run) == "held", 60, lambda: board.states(run))
+        until(lambda: board.run_state(run) == "held", tell=lambda: board.states(run))
         row = board.nodes(run)["A", 0]
         assert (row["state"], row["hold_code"], row["hold_reason"]) == ("held", 1, row["reason"])
         assert "to look at it" in row["hold_reason"]
         command(pool, "condor_release", str(running))
-        until(lambda: board.run_state(run) == "running", 60)
+        until(lambda: board.run_state(run) == "running")
         assert board.nodes(run)["A", 0]["hold_reason"] is None
         command(pool, "condor_hold", str(cluster))
-        until(lambda: board.run_state(run) == "held", 60)
+        until(lambda: board.run_state(run) == "held")
         assert "DAGMan's own job is held" in board.attempt(run)["error_message"]
         command(pool, "condor_release", str(cluster))
-        until(lambda: board.run_state(run) == "running", 60)
+        until(lambda: board.run_state(run) == "running")
         command(pool, "condor_rm", str(cluster))
-        until(lambda: board.run_state(run) == "removed", 60, lambda: board.states(run))
-        until(lambda: set(board.states(run).values()) == {"removed"}, 60, lambda: board.states(run))
+        until(lambda: board.run_state(run) == "removed", tell=lambda: board.states(run))
+        until(
+            lambda: set(board.states(run).values()) == {"removed"}, tell=lambda: board.states(run)
+        )
 
 
 def test_scripts_and_nodes_without_jobs(
@@ -173,16 +160,16 @@ def test_scripts_and_nodes_without_jobs(
     with mirror(pool, board.url, run_dir / "home"):
         try:
             submit(bindings, dag, run)
-            until(lambda: bool(saved()) and "running: POST script running" in seen, 120)
+            until(lambda: bool(saved()) and "running: POST script running" in seen)
             gates.open("saved")
-            until(lambda: saved() == "done", 60, lambda: board.states(run))
+            until(lambda: saved() == "done", tell=lambda: board.states(run))
             assert not any(word.startswith("failed") for word in seen)
-            until(lambda: board.nodes(run)["NOTHING", 0]["state"] == "done", 60)
-            until(lambda: board.nodes(run)["BELOW", 0]["state"] == "futile", 60)
+            until(lambda: board.nodes(run)["NOTHING", 0]["state"] == "done")
+            until(lambda: board.nodes(run)["BELOW", 0]["state"] == "futile")
             assert board.attempt(run)["state"] == "live"
         finally:
             gates.open()
-        until(lambda: board.run_state(run) == "failed", 120, lambda: board.states(run))
+        until(lambda: board.run_state(run) == "failed", tell=lambda: board.states(run))
     assert board.states(run) == {
         "BELOW/0": "futile",
         "LONG/0": "done",

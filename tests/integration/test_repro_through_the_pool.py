@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,6 @@ pytestmark = [pytest.mark.pool, pytest.mark.database]
 
 WORKFLOWS = load_workflows(ROOT / "include" / "templates")
 SINGLE = ("2FITS", "RF", "BC", "CA", "MD", "AC", "INGEST_SCI", "PVW", "CL")
-
-
-@pytest.fixture(scope="module")
-def bindings(pool: PersonalPool) -> Iterator[Bindings]:
-    made = Bindings()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def board(database: str) -> Iterator[Board]:
-    made = Board(database)
-    yield made
-    made.connection.close()
 
 
 @pytest.fixture
@@ -120,10 +106,10 @@ def test_repro_of_a_single_an_association_and_a_receipt(
         again = launch(bindings, board, site, run_dir, "acs_asn_repro", name, {"members": members})
         until(lambda: ended(board, again), 240, lambda: board.states(again))
         assert board.run_state(again) == "done", board.states(again)
-        until(lambda: len(catalogued(board, "night7")) == 2, 60)
+        until(lambda: len(catalogued(board, "night7")) == 2)
         # What releases an exposure that waits for it.
-        until(lambda: f"{members[0]}_jit.fits" in catalogued(board, members[0]), 60)
-        until(lambda: f"{name}_preview.png" in catalogued(board, name), 60)
+        until(lambda: f"{members[0]}_jit.fits" in catalogued(board, members[0]))
+        until(lambda: f"{name}_preview.png" in catalogued(board, name))
 
     # The same references and software: the same products, which stay those of who made them.
     assert site.archived(single, f"{single}_flt.fits").read_bytes() == before

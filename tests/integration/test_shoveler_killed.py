@@ -123,7 +123,7 @@ def wait_for_the_end_of_shoveling(url):
 def fragile(state_dir):
     """A server of this module's own, with the settings of a real one, that tests may kill."""
     server = Postgres(state_dir / "fragile" / "data")
-    server.start()
+    server.start(timeout=180)
     migrate(server.ensure_database("airflow_template"), state_dir / "fragile_airflow")
     try:
         yield server
@@ -134,6 +134,7 @@ def fragile(state_dir):
 def kill_server(server):
     """SIGKILL for PostgreSQL and all its processes; then it is started anew."""
     first = psutil.Process(server._server.pid)
+    first.suspend()  # It makes no child that would be missed; SIGKILL ends it all the same.
     family = [first, *first.children(recursive=True)]
     for process in family:
         try:
@@ -142,7 +143,7 @@ def kill_server(server):
             continue
     psutil.wait_procs(family, 60)
     server._server.wait(60)
-    server.start()
+    server.start(timeout=180)
 
 
 @pytest.mark.timeout(400)

@@ -50,9 +50,9 @@ def test_starts_over_with_a_new_connection(
     monkeypatch.setattr(background, "_LONGEST_PAUSE", 0.01)
     thread = _Thread([failure, failure])
     thread.start()
-    assert thread.worked.wait(10)
+    assert thread.worked.wait(60)
     thread.stop()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert len(thread.opened) == 3
     assert all(each.closed_by_owner for each in thread.opened)
