@@ -484,7 +484,7 @@ def test_a_query_that_takes_too_long_says_what_to_do(
             answer = web.get(f"/owl/api{path}", headers=bearer("viewer"))
             assert answer.status_code == 503, path
             assert answer.json()["detail"] == {
-                "kind": "unavailable",
+                "kind": "too_slow",
                 "message": "The database took too long. Narrow the filter, or try again.",
             }
         other.rollback()

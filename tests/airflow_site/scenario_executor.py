@@ -366,7 +366,8 @@ def test_spared_node_that_fails_gets_another_try(live):
     assert live.task("C")["try_number"] == 2
 
 
-def test_spared_node_that_ran_again_while_nobody_looked_is_shown_once(live):
+@pytest.mark.parametrize("retried", [False, True])
+def test_spared_node_that_ran_again_while_nobody_looked_is_shown_once(live, retried):
     live.nodes_become("done", "A")
     live.nodes_become("running", "B", "C")
     live.loop(1)
@@ -390,6 +391,19 @@ def test_spared_node_that_ran_again_while_nobody_looked_is_shown_once(live):
            WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'C'
              AND n.attempt = 2"""
     )
+    if retried:
+        live.sql(
+            """INSERT INTO owl_node (run_key, attempt, node, try, task_id, state, cluster, proc,
+                                     ti_id, started_at, ended_at)
+               SELECT n.run_key, 2, 'C', 1, 'C', 'done', 9, 0, n.ti_id, n.started_at, n.ended_at
+               FROM owl_node n JOIN owl_run r USING (run_key)
+               WHERE r.run_id = %(run_id)s AND n.node = 'C' AND n.attempt = 2"""
+        )
+        live.sql(
+            """UPDATE owl_node n SET state = 'failed', exit_code = 3 FROM owl_run r
+               WHERE r.run_key = n.run_key AND r.run_id = %(run_id)s AND n.node = 'C'
+                 AND n.attempt = 2 AND n.try = 0"""
+        )
     live.loop(1)
     assert live.tasks()["C"] == "success"
     tries = live.task("C")["try_number"]

@@ -77,6 +77,15 @@ def test_a_launch_is_told_by_its_attempts_error(
     failed_run: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert "meaning: disk_full: /runs is full. The disk is full." in tell("launch", caplog)
+    with closing(connect_url(failed_run, application="test")) as connection, connection:
+        connection.cursor().execute(
+            """
+            INSERT INTO owl_attempt (run_key, attempt, kind, state)
+            SELECT run_key, 3, 'rescue', 'wanted' FROM owl_run;
+            UPDATE owl_run SET latest_attempt = 3
+            """
+        )
+    assert "meaning: disk_full: /runs is full. The disk is full." in tell("launch", caplog)
 
 
 def test_an_unknown_run_is_told_as_far_as_it_is_known(

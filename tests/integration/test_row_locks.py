@@ -106,6 +106,20 @@ def test_who_waits_holds_nothing_that_comes_later(
         assert cur.fetchone() == ("done" if change is ends else "live",)
 
 
+def test_a_dagman_that_is_known_is_not_waited_for(database: str, keys: list[int]) -> None:
+    """Whoever looks at the whole queue must not lock all that is in it."""
+    with (
+        closing(psycopg2.connect(database)) as connection,
+        closing(psycopg2.connect(database)) as other,
+    ):
+        with connection, connection.cursor() as cur:
+            are_submitted(cur, keys)
+        with connection, connection.cursor() as cur, other, other.cursor() as mirror:
+            lock_run_alone(cur, keys)
+            mirror.execute("SET lock_timeout = 1000")
+            claim_clusters(mirror, "schedd", {7: (AttemptKey(keys[0], 1), "/runs")})
+
+
 def _until_somebody_waits(cur: Cursor) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end:

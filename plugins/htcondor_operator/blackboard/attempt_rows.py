@@ -45,10 +45,14 @@ def claim_clusters(cur: Cursor, schedd: str, claims: Mapping[int, tuple[AttemptK
     keeps it. A job outside the run's folder is somebody else's: an event log outlives blackboards,
     whose run keys begin at 1 again. The gateway writes the folder before it submits.
     """
-    lock_with_runs(cur, [key for key, _ in claims.values()])
+    open_keys = _without_cluster(cur, {key for key, _ in claims.values()})
+    if not open_keys:
+        return
+    lock_with_runs(cur, open_keys)
     rows = [
         {"cluster": cluster, "run_key": key.run_key, "attempt": key.attempt, "folder": folder}
         for cluster, (key, folder) in claims.items()
+        if key in open_keys
     ]
     cur.execute(
         """
@@ -63,6 +67,19 @@ def claim_clusters(cur: Cursor, schedd: str, claims: Mapping[int, tuple[AttemptK
         """,
         {"schedd": schedd, "rows": json.dumps(rows)},
     )
+
+
+def _without_cluster(cur: Cursor, keys: Collection[AttemptKey]) -> set[AttemptKey]:
+    """Return those that wait for a cluster: the others need no lock."""
+    cur.execute(
+        """
+        SELECT run_key, attempt FROM owl_attempt WHERE (run_key, attempt) IN
+               (SELECT * FROM unnest(%(runs)s::bigint[], %(attempts)s::integer[]))
+           AND cluster IS NULL AND state IN ('wanted', 'clearing', 'submitting', 'live')
+        """,
+        {"runs": [key.run_key for key in keys], "attempts": [key.attempt for key in keys]},
+    )
+    return {AttemptKey(*row) for row in cur.fetchall()}
 
 
 def find_attempts(cur: Cursor, schedd: str, clusters: Collection[int]) -> dict[int, AttemptKey]:

@@ -173,6 +173,7 @@ def move(
     """
     if not keys:
         return set()
+    lock_attempts(cursor, keys)
     found = execute_values(
         cursor,
         f"""
@@ -275,6 +276,7 @@ def note(cursor: Cursor, keys: Collection[Key], error: OwlError) -> None:
     """Write what open attempts wait for; their state does not change."""
     if not keys:
         return
+    lock_attempts(cursor, keys)
     execute_values(
         cursor,
         """
@@ -293,11 +295,15 @@ def note_all(cursor: Cursor, schedd: str, error: OwlError) -> None:
     """Write the same note to every attempt that the gateway of `schedd` has to bring to life."""
     cursor.execute(
         """
-        UPDATE owl_attempt SET error_kind = %(kind)s, error_message = %(message)s,
+        WITH waiting AS (
+          SELECT run_key, attempt FROM owl_attempt
+           WHERE state IN ('wanted', 'clearing', 'submitting')
+             AND (schedd IS NULL OR schedd = %(schedd)s)
+             AND error_message IS DISTINCT FROM %(message)s
+           ORDER BY run_key, attempt FOR NO KEY UPDATE)
+        UPDATE owl_attempt a SET error_kind = %(kind)s, error_message = %(message)s,
                updated_at = now()
-         WHERE state IN ('wanted', 'clearing', 'submitting')
-           AND (schedd IS NULL OR schedd = %(schedd)s)
-           AND error_message IS DISTINCT FROM %(message)s
+          FROM waiting w WHERE a.run_key = w.run_key AND a.attempt = w.attempt
         """,
         {"kind": error.kind.value, "message": error.message, "schedd": schedd},
     )

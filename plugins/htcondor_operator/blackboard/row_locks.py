@@ -1,4 +1,4 @@
-"""The order in which rows are locked: runs before their attempts, each in the order of the keys.
+"""The order in which rows are locked: runs, their attempts, their nodes, each by their keys.
 
 Who changes rows in the order in which the changes came, or attempts before their runs, may wait for
 somebody who waits for it. PostgreSQL ends one of the two with an error after a second.
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def lock_attempts(cur: Cursor, keys: Collection[tuple[int, int]]) -> None:
     """Lock attempts, named by run and number, until the transaction ends."""
+    if not keys:
+        return
     cur.execute(
         """
         SELECT FROM owl_attempt WHERE (run_key, attempt) IN
@@ -27,6 +29,8 @@ def lock_attempts(cur: Cursor, keys: Collection[tuple[int, int]]) -> None:
 
 def lock_with_runs(cur: Cursor, keys: Collection[tuple[int, int]]) -> None:
     """Lock the runs of attempts, then the attempts, until the transaction ends."""
+    if not keys:
+        return
     cur.execute(
         "SELECT FROM owl_run WHERE run_key = ANY(%(runs)s) ORDER BY run_key FOR NO KEY UPDATE",
         {"runs": [run for run, _ in keys]},

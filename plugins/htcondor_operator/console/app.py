@@ -116,7 +116,9 @@ def _database_error(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, psycopg2.DataError):
         words = str(error).strip().partition("\n")[0]
         return JSONResponse({"detail": {"kind": "bad_field", "message": f"{words}."}}, 422)
+    kind = "unavailable"
     if isinstance(error, psycopg2.errors.QueryCanceled):
+        kind = "too_slow"
         message = "The database took too long. Narrow the filter, or try again."
     elif isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         message = "The database does not answer. Try again; `owl status` says what runs."
@@ -124,7 +126,7 @@ def _database_error(_request: Request, error: Exception) -> JSONResponse:
         return JSONResponse(
             {"detail": {"kind": "internal", "message": "OWL made a mistake; see the log."}}, 500
         )
-    return JSONResponse({"detail": {"kind": "unavailable", "message": message}}, 503)
+    return JSONResponse({"detail": {"kind": kind, "message": message}}, 503)
 
 
 def _value_error(_request: Request, error: Exception) -> JSONResponse:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 STATEMENT_SECONDS = 20
-KEPT = 40
-"""As many as the web server has threads: a page asks for half a dozen things at once."""
+KEPT = 16
+"""A page asks for half a dozen things at once; PostgreSQL has to have room for all of them."""
 
 
 class Connections:

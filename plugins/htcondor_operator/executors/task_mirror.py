@@ -298,7 +298,10 @@ def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, 
           JOIN task_instance ti ON ti.id = n.ti_id
           WHERE n.updated_at >= %(since)s AND n.attempt > 1 AND n.try = 0
             AND n.carried_from IS NULL AND ti.state IN ('failed', 'success')
-            AND ti.external_executor_id IS DISTINCT FROM n.cluster || '.' || coalesce(n.proc, 0)
+            AND NOT EXISTS (
+              SELECT FROM owl_node s WHERE s.run_key = n.run_key AND s.attempt = n.attempt
+                 AND s.node = n.node
+                 AND s.cluster || '.' || coalesce(s.proc, 0) = ti.external_executor_id)
             AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
                           AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done')))
         SELECT n.run_key, n.attempt, n.node, ti.id::text
@@ -307,7 +310,10 @@ def shown_for_predecessor(cur: Cursor, since: Any) -> list[tuple[int, int, str, 
         WHERE n.try = 0 AND n.carried_from IS NULL
           AND (ti.state = 'upstream_failed' OR (ti.state IN ('failed', 'success')
             -- Not one that shows this attempt's own job already.
-            AND ti.external_executor_id IS DISTINCT FROM n.cluster || '.' || coalesce(n.proc, 0)
+            AND NOT EXISTS (
+              SELECT FROM owl_node s WHERE s.run_key = n.run_key AND s.attempt = n.attempt
+                 AND s.node = n.node
+                 AND s.cluster || '.' || coalesce(s.proc, 0) = ti.external_executor_id)
             AND EXISTS (SELECT 1 FROM owl_node o WHERE o.run_key = n.run_key AND o.ti_id = n.ti_id
                           AND o.attempt < n.attempt AND o.state IN ('failed', 'removed', 'done'))))
         """,

@@ -11,6 +11,7 @@ from htcondor_operator.blackboard import attempt_rows, journal, node_rows
 from htcondor_operator.blackboard.attempt_rows import AttemptKey, AttemptNews
 from htcondor_operator.blackboard.journal import Entry
 from htcondor_operator.blackboard.node_rows import TryKey
+from htcondor_operator.blackboard.row_locks import lock_with_runs
 from htcondor_operator.dagman.events import EventType, JobEvent
 from htcondor_operator.dagman.folding import await_post_script, fold
 from htcondor_operator.dagman.node_try import NodeTry
@@ -63,6 +64,8 @@ class Applier:
                 entries.append(Entry(event, key.run_key, key.attempt, key.node))
         if not entries:
             return 0
+        # Before the nodes, as everybody else.
+        lock_with_runs(cur, news)
         self._fold(cur, tries)
         ended = attempt_rows.save_attempts(cur, news)
         settle(cur, ended)

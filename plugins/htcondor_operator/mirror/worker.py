@@ -19,6 +19,7 @@ from psycopg2.extensions import connection as Connection
 from htcondor_operator.blackboard import attempt_rows, cursor, queue_check
 from htcondor_operator.blackboard.attempt_rows import AttemptKey, AttemptNews
 from htcondor_operator.blackboard.cursor import Lag
+from htcondor_operator.blackboard.row_locks import lock_with_runs
 from htcondor_operator.dagman.events import JobEvent, parse_time
 from htcondor_operator.mirror.apply import Applier
 from htcondor_operator.mirror.event_log import Batch, EventLogReader
@@ -162,8 +163,10 @@ class Worker:
                 attempt_rows.claim_clusters(cur, self.schedd, _claims(answer))
             believed = queue_check.believed_jobs(cur, self.schedd)
             findings = self._comparison.compare(believed, answer)
+            ends = _ends(findings)
+            lock_with_runs(cur, ends)
             changed = queue_check.correct(cur, findings.corrections)
-            ended = attempt_rows.save_attempts(cur, _ends(findings))
+            ended = attempt_rows.save_attempts(cur, ends)
             settle(cur, ended | set(queue_check.unsettled_attempts(cur, self.schedd)))
             if attempt_rows.follow_runs(cur) or changed or ended:
                 cur.execute("NOTIFY owl_node")

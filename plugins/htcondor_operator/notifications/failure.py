@@ -99,7 +99,11 @@ FROM owl_run r
 LEFT JOIN owl_node n ON n.run_key = r.run_key AND n.task_id = %(task_id)s
                     AND (n.attempt = r.latest_attempt OR n.ti_id = %(ti_id)s::uuid)
 LEFT JOIN owl_attempt a ON a.run_key = r.run_key
-                       AND a.attempt = coalesce(n.attempt, r.latest_attempt)
+                       AND a.attempt = coalesce(n.attempt,
+                             -- A launch fails by an attempt that was refused.
+                             (SELECT max(x.attempt) FROM owl_attempt x
+                              WHERE x.run_key = r.run_key AND x.error_kind IS NOT NULL),
+                             r.latest_attempt)
 WHERE r.dag_id = %(dag_id)s AND r.run_id = %(run_id)s
 ORDER BY (n.ti_id = %(ti_id)s::uuid) IS TRUE DESC,
          n.state IN ('failed', 'removed') DESC NULLS LAST,

@@ -110,12 +110,17 @@ describe("an action that fails", () => {
 });
 
 describe("a list that was too slow", () => {
-  it("is not asked for three times, and says what helps", async () => {
+  const database = new Status(503, { detail: { kind: "too_slow", message: "The database took too long. Narrow the filter" } });
+
+  it.each([
+    ["for a proxy", new Status(504, null), "The answer took too long. Narrow the filters or the time"],
+    ["for the database", database, "The database took too long. Narrow the filter"],
+  ])("%s is not asked for three times, and says what helps", async (_, answer, words) => {
     // Whoever asks a second time before saying so waits for ever; the next poll may come at any time.
     let asked = 0;
-    stubApi({ "flow/totals": TOTALS, flow: () => (asked++ === 0 ? new Status(504, null) : never()) });
+    stubApi({ "flow/totals": TOTALS, flow: () => (asked++ === 0 ? answer : never()) });
     open("/plugin/owl/flow");
-    expect(await screen.findByRole("alert")).toHaveTextContent("The answer took too long. Narrow the filters or the time");
+    expect(await screen.findByRole("alert")).toHaveTextContent(words);
   });
 });
 

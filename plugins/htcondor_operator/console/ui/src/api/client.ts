@@ -135,7 +135,7 @@ export async function write<T>(
   };
   const init = { method, headers, body: JSON.stringify(body) };
   try {
-    return await call<T>(apiUrl(path), init, WRITE_PATIENCE_MS);
+    return await call<T>(apiUrl(path), init, body.dry_run ? READ_PATIENCE_MS : WRITE_PATIENCE_MS);
   } catch (error) {
     // Of a question the words for no answer are enough; of a change the operator has to look.
     const lost = error instanceof ApiError && UNANSWERED.has(error.status) && !body.dry_run;

@@ -25,7 +25,7 @@ export function makeQueryClient(): QueryClient {
           count < 2 &&
           (!(error instanceof ApiError) ||
             error.status === 0 ||
-            (error.status >= 500 && error.status !== 504)),
+            (error.status >= 500 && error.status !== 504 && error.kind !== "too_slow")),
         retryDelay: 1_000,
         staleTime: 1_000,
         gcTime: 10 * 60_000,
@@ -39,6 +39,9 @@ export function makeQueryClient(): QueryClient {
 
 export const queryClient = makeQueryClient();
 
+const isRefusal = (error: unknown): boolean =>
+  error instanceof ApiError && (error.status === 401 || error.status === 403);
+
 /** Who is logged in and what they may do. */
 export function useMe(): UseQueryResult<Me, Error> {
   return useQuery<Me, Error>({
@@ -46,7 +49,7 @@ export function useMe(): UseQueryResult<Me, Error> {
     queryFn: ({ signal }) => get<Me>("me", {}, signal),
     staleTime: 5 * 60_000,
     // Without an answer nobody may do anything: it must not stay so.
-    refetchInterval: (query) => (query.state.data === undefined ? SLOW_POLL_MS : false),
+    refetchInterval: ({ state }) => (state.data === undefined && !isRefusal(state.error) ? SLOW_POLL_MS : false),
   });
 }
 

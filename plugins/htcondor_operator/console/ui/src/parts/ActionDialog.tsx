@@ -10,7 +10,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 
 import { perform, type BulkAnswer, type Key } from "../api/bulk";
-import { stayHere } from "../api/client";
+import { ApiError, stayHere } from "../api/client";
 import { refresh } from "../api/queries";
 import { keepFocus } from "../lib/focus";
 import { sheet } from "../shell/styles";
@@ -160,6 +160,8 @@ function Body(
     gcTime: 0,
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
+    retry: (count, error) =>
+      count < 1 && error instanceof ApiError && error.status === 503 && error.kind !== "too_slow",
   });
   const act = useMutation<BulkAnswer, Error>({
     mutationFn: () =>
